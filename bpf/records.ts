@@ -1,0 +1,66 @@
+/**
+ * The records that the kernel side prints: one line each, a tag and then the fields in this order, separated by spaces.
+ *
+ * Numbers are decimal; bytes are hex (bpftrace's %rh). Nothing a process controls is ever printed in another way, so
+ * no argument, path or name can forge a field, a record or a line. The fragments name the fields they emit, the
+ * assembler checks them against this table, and the decoder reads by it.
+ *
+ * A head record (exec, connect ...) ends its event. The parts that belong to it (text, fd, socket) come before it on
+ * the same CPU and carry the same time and tid; the head says how many there were, so that a lost one shows.
+ */
+type Kind = 'number' | 'id' | 'bytes'
+
+const part = { time: 'number', tid: 'number' } as const
+const head = { ...part, parts: 'number' } as const
+const actor = { ...head, pid: 'number', ppid: 'number', cgroup: 'id', uid: 'number', gid: 'number' } as const
+const socket = {
+  ...part,
+  at: 'number',
+  type: 'number',
+  family: 'number',
+  state: 'number',
+  local_port: 'number',
+  peer_port_be: 'number',
+  peer4: 'number',
+  peer6_0: 'number',
+  peer6_1: 'number',
+  peer6_2: 'number',
+  peer6_3: 'number',
+} as const
+
+export const records = {
+  text: {
+    tag: 't',
+    fields: { ...part, section: 'number', index: 'number', length: 'number', at: 'number', bytes: 'bytes' },
+  },
+  fd: { tag: 'd', fields: { ...part, at: 'number', mode: 'number', inode: 'id', device: 'number', node: 'number' } },
+  socket: { tag: 's', fields: socket },
+  parent_socket: { tag: 'p', fields: socket },
+  exec: { tag: 'E', fields: { ...actor, started: 'number', links: 'number' } },
+  fork: { tag: 'F', fields: { time: 'number', pid: 'number', ppid: 'number', cgroup: 'id' } },
+  exit: { tag: 'X', fields: { time: 'number', pid: 'number', cgroup: 'id', code: 'number' } },
+  connect: { tag: 'C', fields: actor },
+  stdio: { tag: 'I', fields: actor },
+  cgroup: { tag: 'G', fields: { ...head, id: 'id' } },
+  cgroup_removed: { tag: 'R', fields: { time: 'number', id: 'id' } },
+  heartbeat: { tag: 'H', fields: { time: 'number' } },
+} as const satisfies Record<string, { tag: string; fields: Record<string, Kind> }>
+
+/** Records that belong to a head: the assembler of the program counts them. */
+export const parts = ['text', 'fd', 'socket', 'parent_socket'] as const satisfies (keyof typeof records)[]
+
+export type RecordName = keyof typeof records
+type ValueOf<K extends Kind> = K extends 'number' ? number : K extends 'id' ? string : Uint8Array
+type Fields<N extends RecordName> = (typeof records)[N]['fields']
+
+/** One decoded record. `time` is CLOCK_MONOTONIC in nanoseconds; an `id` is a decimal string, as it may exceed 2^53. */
+export type KernelRecord = {
+  [N in RecordName]: { record: N } & { -readonly [F in keyof Fields<N>]: ValueOf<Fields<N>[F] & Kind> }
+}[RecordName]
+export type RecordOf<N extends RecordName> = Extract<KernelRecord, { record: N }>
+
+/** What a text record is a piece of. */
+export const sections = { EXECUTABLE: 0, DIRECTORY: 1, ARGUMENTS: 2, CGROUP: 3 } as const
+
+/** Limits that both sides know. */
+export const limits = { PATH_DEPTH: 48, ARGS_MAX: 4096, CGROUP_DEPTH: 16, CGROUP_NAME_MAX: 128 } as const
