@@ -1,0 +1,63 @@
+/** The alert: what leaves the sensor. `schema` names this version of the shape; changing it breaks receivers. */
+import { type Static, Type } from 'typebox'
+import { Container, Event, eventTypes, Identity, K8s, processProperties } from './event.ts'
+
+export const severities = ['critical', 'high', 'medium', 'low', 'info'] as const
+export type Severity = (typeof severities)[number]
+
+export const alertSchema = 'nightjar.dev/alert/v1'
+
+const Tags = Type.Record(Type.String(), Type.Array(Type.String()))
+const Rfc3339 = (description: string) => Type.String({ format: 'date-time', description })
+
+/** As in an event, but for the time. */
+const process = {
+  ...processProperties,
+  start_time: Type.Optional(Rfc3339('When the process was forked.')),
+}
+
+export const Alert = Type.Object(
+  {
+    schema: Type.Literal(alertSchema),
+    id: Type.String({ pattern: '^[0-9A-HJKMNP-TV-Z]{26}$', description: 'ULID: the idempotency key.' }),
+    time: Rfc3339('Time of the kernel event.'),
+    rule: Type.Object(
+      {
+        id: Type.String(),
+        name: Type.String(),
+        pack: Type.String(),
+        version: Type.Optional(Type.String()),
+        tags: Tags,
+      },
+      { description: 'The rule that matched.' },
+    ),
+    severity: Type.Enum([...severities]),
+    priority: Type.Integer({
+      minimum: 0,
+      maximum: 100,
+      description: 'Severity, weighed with what the identity reaches.',
+    }),
+    message: Type.String(),
+    runbook: Type.Optional(Type.String()),
+    event: Type.Object({ type: Type.Enum([...eventTypes]) }),
+    process: Type.Optional(Type.Object({ ...process, ancestors: Type.Optional(Type.Array(Type.Object(process))) })),
+    destination: Event.properties.destination,
+    source: Event.properties.source,
+    network: Event.properties.network,
+    gap: Event.properties.gap,
+    container: Type.Optional(Container),
+    k8s: Type.Optional(K8s),
+    host: Event.properties.host,
+    identity: Type.Optional(Identity),
+    count: Type.Integer({ minimum: 1, description: 'How many matches this alert stands for.' }),
+    first_seen: Rfc3339('Time of the first of them.'),
+    last_seen: Rfc3339('Time of the last of them.'),
+    sensor: Type.Object({
+      version: Type.String(),
+      node: Type.String(),
+      lost_events: Type.Integer({ minimum: 0, description: 'Events lost since the sensor started.' }),
+    }),
+  },
+  { $id: `https://${alertSchema}.json`, title: 'Nightjar alert' },
+)
+export type Alert = Static<typeof Alert>

@@ -1,0 +1,47 @@
+/** A rule's match -> the alert that leaves the sensor. */
+import { ulid } from 'ulid'
+import type { Match } from '../rules/engine.ts'
+import { type Alert, alertSchema, type Severity } from './alert.ts'
+import type { Process, ProcessBase } from './event.ts'
+import { version } from './version.ts'
+
+/** Until the identity's reach is known, the priority is the severity's own. */
+const priorities: Record<Severity, number> = { critical: 90, high: 70, medium: 50, low: 30, info: 10 }
+
+export function createAlert(match: Match, sensor: { node: string; lostEvents: number }): Alert {
+  const { rule, event, message, count, firstSeen, lastSeen } = match
+  const { type, time, process, ...rest } = event
+  return {
+    schema: alertSchema,
+    id: ulid(Math.floor(time)),
+    time: rfc3339(time),
+    rule: { id: rule.id, name: rule.name, pack: rule.pack, version: rule.version, tags: rule.tags },
+    severity: rule.severity,
+    priority: priorities[rule.severity],
+    message,
+    ...(rule.runbook !== undefined && { runbook: rule.runbook }),
+    event: { type },
+    ...(process && { process: described(process) }),
+    ...rest,
+    count,
+    first_seen: rfc3339(firstSeen),
+    last_seen: rfc3339(lastSeen),
+    sensor: { version, node: sensor.node, lost_events: sensor.lostEvents },
+  }
+}
+
+function described({ ancestors, ...process }: Process): Alert['process'] {
+  return { ...timed(process), ...(ancestors && { ancestors: ancestors.map(timed) }) }
+}
+
+const timed = ({ start_time, ...process }: ProcessBase) => ({
+  ...process,
+  ...(start_time !== undefined && { start_time: rfc3339(start_time) }),
+})
+
+/** Unix milliseconds -> RFC 3339 in UTC, to the microsecond. */
+export function rfc3339(time: number): string {
+  const milliseconds = Math.floor(time)
+  const micros = String(Math.floor((time - milliseconds) * 1000)).padStart(3, '0')
+  return new Date(milliseconds).toISOString().replace('Z', `${micros}Z`)
+}

@@ -1,0 +1,101 @@
+/** `nightjar doctor`: what this machine allows, line by line, and what to do about what it doesn't. */
+import { existsSync } from 'node:fs'
+import type { KubeConfig } from '@kubernetes/client-node'
+import { CoreV1Api } from '@kubernetes/client-node'
+import { chunkSizes, program } from '../../bpf/program.ts'
+import { kubernetesFrom } from '../../enrich/kubernetes.ts'
+import { type EventType, eventTypes } from '../event.ts'
+import { startProbe } from '../probe.ts'
+import { type Check, checks } from '../requirements.ts'
+
+/** Prints one line a check; the exit code is 1 if `run` can't work. */
+export async function doctor(output: 'json' | 'pretty'): Promise<void> {
+  const found = await checks()
+  if (found.every(({ ok }) => ok !== false)) found.push(await trial())
+  found.push(await apiServer())
+  for (const check of found) process.stdout.write(output === 'json' ? `${JSON.stringify(check)}\n` : line(check))
+  if (found.some(({ ok }) => ok === false)) process.exitCode = 1
+}
+
+const marks = new Map([
+  [true, 'ok  '],
+  [false, 'MISS'],
+  [undefined, '    '],
+])
+
+function line({ name, ok, found, remedy }: Check): string {
+  const first = `${marks.get(ok)}  ${name.padEnd(17)}  ${found}\n`
+  return ok === false && remedy ? `${first}${' '.repeat(25)}${remedy}\n` : first
+}
+
+/** The whole program, attached for a moment: what no list of requirements can promise. */
+async function trial(): Promise<Check> {
+  const name = 'kernel probes'
+  const types: ReadonlySet<EventType> = new Set(eventTypes)
+  let size = 0
+  const quiet = { info() {}, warn() {}, debug() {} }
+  const nothing = () => {}
+  const since = performance.now()
+  const probe = startProbe({
+    program(chunk) {
+      size = chunk
+      return program(types, chunk)
+    },
+    chunkSizes,
+    log: quiet,
+    onAct: nothing,
+    onUp: nothing,
+    onDown: nothing,
+    onGap: nothing,
+    onLoss: nothing,
+    onHeartbeat: nothing,
+    onRestart: nothing,
+  })
+  try {
+    await probe.started
+    const seconds = ((performance.now() - since) / 1000).toFixed(1)
+    return { name, ok: true, found: `attached in ${seconds} s, ${size} bytes a chunk` }
+  } catch (error) {
+    const found = error instanceof Error ? error.message.replaceAll('\n', '; ') : String(error)
+    return {
+      name,
+      ok: false,
+      found,
+      remedy: 'see the message of bpftrace; NIGHTJAR_LOG_LEVEL=debug nightjar run shows all of it',
+    }
+  } finally {
+    await probe.stop()
+  }
+}
+
+async function apiServer(): Promise<Check> {
+  const name = 'Kubernetes'
+  try {
+    const kubernetes = kubernetesFrom({ enabled: 'auto' })
+    if (!kubernetes) return { name, ok: undefined, found: standalone() }
+    const found = await podsOf(kubernetes.kubeConfig, kubernetes.nodeName)
+    return { name, ok: undefined, found: `${found} (node ${kubernetes.nodeName}, ${kubernetes.source})` }
+  } catch (error) {
+    return { name, ok: undefined, found: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+const standalone = () =>
+  existsSync('/etc/kubernetes') || existsSync('/var/lib/kubelet')
+    ? 'none configured, though this looks like a node: set KUBECONFIG, or run as the DaemonSet'
+    : 'none configured: standalone'
+
+async function podsOf(kubeConfig: KubeConfig, nodeName: string): Promise<string> {
+  const server = kubeConfig.getCurrentCluster()?.server
+  try {
+    const api = kubeConfig.makeApiClient(CoreV1Api)
+    const { items } = await api.listPodForAllNamespaces({
+      fieldSelector: `spec.nodeName=${nodeName}`,
+      timeoutSeconds: 5,
+    })
+    return `${server}: ${items.length} pods of this node`
+  } catch (error) {
+    const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)
+    return `${server}: does not list pods: ${reason}`
+  }
+}

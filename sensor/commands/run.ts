@@ -1,0 +1,136 @@
+/** `nightjar run`: the daemon. */
+import type { Logger } from 'pino'
+import { createMetrics } from '../../exporters/metrics.ts'
+import { type MetricsServer, serveMetrics } from '../../exporters/server.ts'
+import type { StdoutFormat } from '../../exporters/stdout.ts'
+import { builtinPacks, loadRules } from '../../rules/load.ts'
+import { type CaptureWriter, createCapture } from '../capture.ts'
+import { type Config, loadConfig } from '../config.ts'
+import { closeExporters, createExporters } from '../exporting.ts'
+import { createJudge } from '../judge.ts'
+import { requirements } from '../requirements.ts'
+import { ending } from '../signals.ts'
+import { openStream } from '../stream.ts'
+import { version } from '../version.ts'
+
+export interface RunOptions {
+  config?: string
+  rules: string[]
+  builtinRules: boolean
+  output?: StdoutFormat
+  metrics?: string
+  record?: string
+  /** Milliseconds. */
+  duration?: number
+}
+
+const defaultMetrics = '127.0.0.1:9464'
+/** Stopping must be over in two seconds, whatever a receiver does. */
+const closeWithin = 1200
+
+/** Runs until a signal or the end of `duration`. Rejects if the sensor can't run. */
+export async function run(options: RunOptions, log: Logger): Promise<void> {
+  const read = (): Config => (options.config === undefined ? {} : loadConfig(options.config))
+  const rulesOf = (config: Config) =>
+    loadRules([
+      ...(options.builtinRules && config.builtinRules !== false ? [builtinPacks()] : []),
+      ...(config.rules ?? []),
+      ...options.rules,
+    ])
+
+  let config = read()
+  const rules = await rulesOf(config)
+  await requirements()
+  const metrics = createMetrics()
+  metrics.describeBuild({ version, nodejs: process.version })
+  let exporters = await createExporters(config, { ...options, metrics, log })
+  const capture = options.record === undefined ? undefined : await createCapture(options.record, captureFailed(log))
+
+  const judge = createJudge({
+    rules,
+    metrics,
+    log,
+    exporters: () => exporters,
+    sensor: () => ({ node: stream.node, lostEvents: stream.lostEvents() }),
+  })
+  const stream = openStream({
+    types: judge.eventTypes(),
+    config,
+    log,
+    metrics,
+    onEvent(event) {
+      capture?.write(event)
+      judge.judge(event)
+      metrics.eventLatency.observe(Math.max(0, Date.now() - event.time) / 1000)
+    },
+  })
+
+  let server: MetricsServer | undefined
+  const stop = async () => {
+    await stream.stop()
+    await Promise.all([closeExporters(exporters, closeWithin, log), closeCapture(capture, log), server?.close()])
+  }
+  const reload = async () => {
+    try {
+      const next = read()
+      const nextRules = await rulesOf(next)
+      const nextExporters = await createExporters(next, { ...options, metrics, log })
+      const before = exporters
+      config = next
+      exporters = nextExporters
+      judge.use(nextRules)
+      await stream.want(judge.eventTypes())
+      log.info({ rules: nextRules.rules.length }, 'rules and receivers reloaded; metrics and kubernetes want a restart')
+      await closeExporters(before, closeWithin, log)
+    } catch (error) {
+      log.error({ err: error }, 'not reloaded: the rules and the configuration from before stay')
+    }
+  }
+
+  const end = ending(options.duration, stream.started)
+  process.on('SIGHUP', reload)
+  try {
+    server = await listen(options.metrics ?? config.metrics?.address, metrics.registry, stream, log)
+    await Promise.race([stream.started, end])
+    if (stream.up()) log.info({ version, rules: rules.rules.length, node: stream.node }, 'watching')
+    const why = await end
+    log.info({ why, lost_events: stream.lostEvents() }, 'stopping')
+  } finally {
+    process.off('SIGHUP', reload)
+    await stop()
+  }
+}
+
+/** Listens where it was told to; the default address may be taken by another sensor, which is no reason not to run. */
+async function listen(
+  address: string | undefined,
+  registry: ReturnType<typeof createMetrics>['registry'],
+  stream: { up(): boolean },
+  log: Logger,
+): Promise<MetricsServer | undefined> {
+  const wanted = address ?? defaultMetrics
+  const at = wanted.lastIndexOf(':')
+  const host = wanted.slice(0, at).replace(/^\[(.*)\]$/, '$1')
+  try {
+    const server = await serveMetrics({
+      host,
+      port: Number(wanted.slice(at + 1)),
+      registry,
+      healthy: () => ({ ok: true }),
+      ready: () => (stream.up() ? { ok: true } : { ok: false, reason: 'the kernel probes are not attached' }),
+    })
+    log.info({ address: `${host}:${server.port}` }, 'metrics')
+    return server
+  } catch (error) {
+    if (address !== undefined) throw error
+    log.warn({ err: error }, `no metrics: ${defaultMetrics} is taken; give another address with --metrics`)
+    return undefined
+  }
+}
+
+export const captureFailed = (log: Logger) => (error: Error) =>
+  log.error({ err: error }, 'the capture can not be written any further')
+
+export async function closeCapture(capture: CaptureWriter | undefined, log: Logger): Promise<void> {
+  await capture?.close().catch((error: Error) => log.error({ err: error }, 'the capture is not whole'))
+}

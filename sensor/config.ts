@@ -1,0 +1,115 @@
+/** The configuration file: YAML or JSON, checked against one schema that is published as sensor/config.schema.json. */
+import { readFileSync } from 'node:fs'
+import { type Static, Type } from 'typebox'
+import { LineCounter, parseDocument } from 'yaml'
+import { stdoutFormats } from '../exporters/stdout.ts'
+import { WebhookConfig } from '../exporters/webhook.ts'
+import { problemIn } from '../rules/problem.ts'
+import { shapeChecker } from '../rules/shape.ts'
+import { UsageError } from './usage.ts'
+
+const closed = { additionalProperties: false }
+const textOrNull = (description: string) =>
+  Type.Optional(Type.Unsafe<string | null>({ type: ['string', 'null'], default: null, description }))
+
+export const Config = Type.Object(
+  {
+    rules: Type.Optional(
+      Type.Array(Type.String(), {
+        default: [],
+        description: 'Rule packs, files or folders, added to the shipped ones.',
+      }),
+    ),
+    builtinRules: Type.Optional(Type.Boolean({ default: true, description: 'Whether the shipped packs are loaded.' })),
+    metrics: Type.Optional(
+      Type.Object(
+        {
+          address: Type.Optional(
+            Type.String({
+              title: 'an address and a port such as 127.0.0.1:9464 or [::1]:9464',
+              pattern: '^(\\[[0-9a-fA-F:.]+\\]|[^:\\s]+):\\d{1,5}$',
+              default: '127.0.0.1:9464',
+              description: 'Where /metrics, /healthz and /readyz are served.',
+            }),
+          ),
+        },
+        closed,
+      ),
+    ),
+    kubernetes: Type.Optional(
+      Type.Object(
+        {
+          enabled: Type.Optional(
+            Type.Unsafe<'auto' | boolean>({
+              title: 'auto, true or false',
+              enum: ['auto', true, false],
+              default: 'auto',
+              description: 'auto: if this is a pod, or KUBECONFIG or kubeconfig is set.',
+            }),
+          ),
+          kubeconfig: textOrNull('A kubeconfig file; null: KUBECONFIG, then the service account of the pod.'),
+          nodeName: textOrNull('The node whose pods are watched; null: NIGHTJAR_NODE_NAME, then the host name.'),
+          clusterName: textOrNull('Put into alerts as k8s.cluster.name.'),
+        },
+        closed,
+      ),
+    ),
+    exporters: Type.Optional(
+      Type.Object(
+        {
+          stdout: Type.Optional(
+            Type.Object(
+              {
+                format: Type.Optional(
+                  Type.Enum(['auto', ...stdoutFormats], {
+                    default: 'auto',
+                    description: 'auto: pretty on a terminal, json otherwise.',
+                  }),
+                ),
+              },
+              closed,
+            ),
+          ),
+          webhooks: Type.Optional(Type.Array(WebhookConfig, { default: [] })),
+        },
+        closed,
+      ),
+    ),
+  },
+  { ...closed, $id: 'https://nightjar.dev/config/v1.json', title: 'Nightjar configuration' },
+)
+export type Config = Static<typeof Config>
+
+const faultsOf = shapeChecker(Config)
+
+/** Reads and checks a configuration. Throws UsageError with every problem: file, line, JSON path, found, expected. */
+export function loadConfig(path: string): Config {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new UsageError(`${path}: can't be read: ${error instanceof Error ? error.message : error}`)
+  }
+  return parseConfig(text, path)
+}
+
+export function parseConfig(text: string, path: string): Config {
+  const lineCounter = new LineCounter()
+  const document = parseDocument(text, { lineCounter, prettyErrors: false })
+  const [syntax] = document.errors
+  if (syntax) {
+    const { line, col } = lineCounter.linePos(syntax.pos[0])
+    throw new UsageError(`${path}:${line}:${col}: found ${syntax.message}, expected YAML or JSON`)
+  }
+  const value: unknown = document.toJS() ?? {}
+  const faults = faultsOf(value)
+  if (faults.length === 0) return value as Config
+  const lines = faults.map((fault) => {
+    const node = document.getIn(fault.path.length > 0 ? fault.path : [], true)
+    const range = typeof node === 'object' && node !== null && 'range' in node ? node.range : undefined
+    if (!Array.isArray(range)) return problemIn(path, fault).message
+    const { line, col } = lineCounter.linePos(range[0])
+    return problemIn(path, fault, { line, column: col }).message
+  })
+  throw new UsageError(lines.join('\n'))
+}

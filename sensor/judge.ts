@@ -1,0 +1,55 @@
+/** Events -> rules -> alerts -> exporters: what the live sensor and a replay have in common. */
+import type { Logger } from 'pino'
+import type { Exporter } from '../exporters/exporter.ts'
+import type { Metrics } from '../exporters/metrics.ts'
+import { createEngine, type Engine } from '../rules/engine.ts'
+import type { RuleSet } from '../rules/rule.ts'
+import { createAlert } from './alerts.ts'
+import type { Event, EventType } from './event.ts'
+
+export interface Judge {
+  judge(event: Event): void
+  /** Puts these rules in place of the ones before. */
+  use(rules: RuleSet): void
+  eventTypes(): ReadonlySet<EventType>
+}
+
+export function createJudge(options: {
+  rules: RuleSet
+  metrics: Metrics
+  log: Logger
+  /** The exporters of the moment. */
+  exporters(): readonly Exporter[]
+  sensor(): { node: string; lostEvents: number }
+}): Judge {
+  const { metrics, log, exporters, sensor } = options
+  let engine: Engine
+  let evaluations = 0
+
+  const use = (rules: RuleSet) => {
+    engine = createEngine(rules, {
+      onError(rule, error) {
+        metrics.ruleErrors.inc({ rule })
+        log.error({ rule, err: error }, 'a rule failed and is disabled; the others go on')
+      },
+      onSuppressed: (rule, reason) => metrics.alertsSuppressed.inc({ rule, reason }),
+    })
+    evaluations = 0
+  }
+  use(options.rules)
+
+  return {
+    use,
+    eventTypes: () => engine.eventTypes,
+    judge(event) {
+      const matches = engine.judge(event)
+      metrics.ruleEvaluations.inc(engine.evaluations() - evaluations)
+      evaluations = engine.evaluations()
+      for (const match of matches) {
+        const alert = createAlert(match, sensor())
+        metrics.alerts.inc({ rule: alert.rule.id, severity: alert.severity })
+        for (const exporter of exporters()) exporter.send(alert)
+      }
+    },
+  }
+}

@@ -1,0 +1,135 @@
+#!/usr/bin/env node
+/** The command line. Exit codes: 0 all well, 1 the check found something or the run failed, 2 bad usage or input. */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { program as kernelProgram } from '../bpf/program.ts'
+import { stdoutFormats } from '../exporters/stdout.ts'
+import { createEngine } from '../rules/engine.ts'
+import { builtinPacks, loadRules } from '../rules/load.ts'
+import { RuleError } from '../rules/problem.ts'
+import { doctor } from './commands/doctor.ts'
+import { events, record } from './commands/events.ts'
+import { replay } from './commands/replay.ts'
+import { rulesCommand } from './commands/rules.ts'
+import { run } from './commands/run.ts'
+import { parseDuration } from './duration.ts'
+import { eventTypes } from './event.ts'
+import { createLog } from './log.ts'
+import { UsageError } from './usage.ts'
+import { version } from './version.ts'
+
+const log = createLog()
+
+const duration = (text: string): number => {
+  const milliseconds = parseDuration(text)
+  if (milliseconds === undefined) throw new InvalidArgumentError('expected a duration such as 500ms, 10s or 1m.')
+  return milliseconds
+}
+const address = (text: string): string => {
+  if (!/^(\[[0-9a-fA-F:.]+\]|[^:\s]+):\d{1,5}$/.test(text))
+    throw new InvalidArgumentError('expected an address and a port such as 127.0.0.1:9464 or [::1]:9464.')
+  return text
+}
+const types = (text: string) =>
+  text.split(',').map((name) => {
+    const type = eventTypes.find((type) => type === name)
+    if (!type) throw new InvalidArgumentError(`expected a list of ${eventTypes.join(', ')}.`)
+    return type
+  })
+const several = (value: string, before: string[]) => [...before, value]
+
+const rulesOption = () =>
+  new Option('--rules <path>', 'a rule pack, or a folder of them, added to the shipped ones (repeatable)')
+    .default([], 'none')
+    .argParser(several)
+const noBuiltinRules = () => new Option('--no-builtin-rules', 'do not load the shipped rule packs')
+const outputOption = () =>
+  new Option('--output <format>', 'alerts on stdout (default: pretty on a terminal, json otherwise)').choices(
+    stdoutFormats,
+  )
+const configOption = () => new Option('--config <file>', 'the configuration, YAML or JSON')
+const durationOption = () => new Option('--duration <time>', 'stop after this time, such as 10s').argParser(duration)
+
+const nightjar = new Command('nightjar')
+  .description('A runtime sensor for Kubernetes nodes: what the kernel did, and which identity did it.')
+  .version(version)
+  .exitOverride()
+
+nightjar
+  .command('run')
+  .description('the daemon: watch the kernel, judge, alert')
+  .addOption(configOption())
+  .addOption(rulesOption())
+  .addOption(noBuiltinRules())
+  .addOption(outputOption())
+  .addOption(
+    new Option('--metrics <address:port>', 'where /metrics, /healthz and /readyz are served').argParser(address),
+  )
+  .option('--record <file>', 'write the enriched event stream as a capture, too')
+  .addOption(durationOption())
+  .action((options) => run(options, log))
+
+nightjar
+  .command('record <file>')
+  .description('write the enriched event stream as a capture')
+  .addOption(configOption())
+  .addOption(durationOption())
+  .action((file, options) => record(file, options, log))
+
+nightjar
+  .command('replay <file>')
+  .description('judge a capture; needs no privileges')
+  .addOption(rulesOption())
+  .addOption(noBuiltinRules())
+  .addOption(outputOption())
+  .action((file, options) => replay(file, options, log))
+
+nightjar
+  .command('events')
+  .description('print live events as JSON lines')
+  .addOption(configOption())
+  .addOption(new Option('--type <types>', `a list of ${eventTypes.join(', ')}`).argParser(types))
+  .addOption(durationOption())
+  .action((options) => events(options, log))
+
+nightjar.addCommand(rulesCommand())
+
+nightjar
+  .command('probe')
+  .description('the kernel side')
+  .command('print')
+  .description('the bpftrace program for the loaded rules')
+  .addOption(rulesOption())
+  .addOption(noBuiltinRules())
+  .option(
+    '--chunk <bytes>',
+    'bytes of text in one line; BPFTRACE_STRLEN and BPFTRACE_MAX_STRLEN must be as large',
+    '64',
+  )
+  .action(async (options) => {
+    const rules = await loadRules([...(options.builtinRules ? [builtinPacks()] : []), ...options.rules])
+    const { eventTypes: wanted } = createEngine(rules, { onError() {}, onSuppressed() {} })
+    process.stdout.write(kernelProgram(wanted, Number(options.chunk)))
+  })
+
+nightjar
+  .command('doctor')
+  .description('what this machine allows, and the remedy for what it does not')
+  .addOption(new Option('--output <format>').choices(['json', 'pretty']).default('pretty'))
+  .action((options) => doctor(options.output))
+
+/** A subcommand inherits neither exitOverride nor the exit codes. */
+function override(command: Command): void {
+  command.exitOverride()
+  for (const sub of command.commands) override(sub)
+}
+override(nightjar)
+
+try {
+  await nightjar.parseAsync()
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2
+  else {
+    process.stderr.write(`nightjar: ${error instanceof Error ? error.message : error}\n`)
+    process.exitCode = error instanceof UsageError || error instanceof RuleError ? 2 : 1
+  }
+}

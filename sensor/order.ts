@@ -1,0 +1,45 @@
+/**
+ * Puts acts back into the order of kernel time. Older bpftrace reads one CPU's buffer after the other, so a child's
+ * exec may come before its fork; each act waits for `window` milliseconds before it goes on.
+ */
+export interface Order<T> {
+  push(item: T): void
+  /** Sends on all that waits, whatever its age. */
+  flush(): void
+}
+
+/** `now`: the clock of `time`, in nanoseconds. */
+export function createOrder<T extends { time: number }>(
+  options: { window: number; now(): number; after(ms: number, run: () => void): void },
+  emit: (item: T) => void,
+): Order<T> {
+  const waiting: T[] = []
+  let scheduled = false
+
+  const release = (until: number) => {
+    let count = 0
+    while (count < waiting.length && (waiting[count]?.time ?? Number.POSITIVE_INFINITY) <= until) count++
+    for (const item of waiting.splice(0, count)) emit(item)
+  }
+
+  const schedule = () => {
+    if (scheduled || waiting.length === 0) return
+    scheduled = true
+    options.after(options.window, () => {
+      scheduled = false
+      release(options.now() - options.window * 1e6)
+      schedule()
+    })
+  }
+
+  return {
+    push(item) {
+      // Nearly always the newest: look from the end.
+      let at = waiting.length
+      while (at > 0 && (waiting[at - 1]?.time ?? 0) > item.time) at--
+      waiting.splice(at, 0, item)
+      schedule()
+    },
+    flush: () => release(Number.POSITIVE_INFINITY),
+  }
+}

@@ -1,0 +1,225 @@
+/**
+ * The bpftrace process: started, watched, started again.
+ *
+ * Its silence is a fact to report: when it dies or stalls, the sensor was blind from its last line to the first
+ * heartbeat of its successor, and says so as a gap.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import type { KernelRecord } from '../bpf/records.ts'
+import { type Act, createAssembler } from './assemble.ts'
+import { createDecoder } from './decoder.ts'
+
+export interface Gap {
+  reason: 'probe_exited' | 'probe_stalled' | 'probe_replaced' | 'events_lost' | 'records_rejected'
+  seconds?: number
+  lostEvents?: number
+  detail?: string
+}
+
+export interface ProbeOptions {
+  /** The bpftrace program, its text in chunks of so many bytes. */
+  program(chunk: number): string
+  /** Chunk sizes to try, best first. */
+  chunkSizes: readonly number[]
+  command?: string
+  log: {
+    info(about: object, text: string): void
+    warn(about: object, text: string): void
+    debug(about: object, text: string): void
+  }
+  onAct(act: Act): void
+  /** The kernel side is attached, for the first time or again. */
+  onUp(): void
+  onDown(): void
+  /** Something was not seen, or can't be read. */
+  onGap(gap: Gap): void
+  onLoss(stage: 'kernel_buffer' | 'decoder', count: number): void
+  onHeartbeat(): void
+  onRestart(): void
+}
+
+export interface Probe {
+  /** Resolves at the first heartbeat. Rejects if bpftrace can't be made to run the program. */
+  readonly started: Promise<void>
+  readonly pid: () => number | undefined
+  /** Kills bpftrace and waits for its end. */
+  stop(): Promise<void>
+}
+
+/** bpftrace takes under a second to attach; a machine under load takes more. */
+const startupLimit = 60_000
+const heartbeatLimit = 5_000
+const firstDelay = 100
+const longestDelay = 30_000
+const longestDelayAfterUp = 2_000
+/** Up for so long, and the next failure is a new one: the delay starts over. */
+const healthyAfter = 60_000
+/** Blind for so long, and it's said before it is over. */
+const sayAfter = 5_000
+const stderrKept = 20
+
+const environment = (chunk: number) => ({
+  ...process.env,
+  // The largest buf(). Each bpftrace reads its own name of the setting: up to 0.19 the first, from 0.22 the second.
+  BPFTRACE_STRLEN: String(chunk),
+  BPFTRACE_MAX_STRLEN: String(chunk),
+  // Pages per CPU of the buffer between kernel and bpftrace: 8 MiB hold some 40,000 lines.
+  BPFTRACE_PERF_RB_PAGES: '2048',
+  BPFTRACE_MAP_KEYS_MAX: '16384',
+  BPFTRACE_MAX_MAP_KEYS: '16384',
+})
+
+/** On kernels >= 5.11 BPF memory is no longer locked memory, and this is harmless. */
+const harmless = /couldn't set RLIMIT_MEMLOCK|Addrspace mismatch/
+
+export function startProbe(options: ProbeOptions): Probe {
+  const { log } = options
+  const started = Promise.withResolvers<void>()
+  let child: ChildProcess | undefined
+  let chunkSizes = [...options.chunkSizes]
+  let stopping = false
+  let delay = firstDelay
+  let timer: NodeJS.Timeout | undefined
+  /** When the kernel side was last heard of, and why it fell silent; unset before the first start. */
+  let blind: { since: number; reason: 'probe_exited' | 'probe_stalled'; detail: string } | undefined
+  let everUp = false
+
+  const start = () => {
+    const [chunk = 64] = chunkSizes
+    let up = false
+    let upAt = 0
+    let heard = performance.now()
+    let lost = 0
+    let rejected = 0
+    let stalled = false
+    const stderr: string[] = []
+
+    const assembler = createAssembler({
+      act: options.onAct,
+      incomplete: (record: KernelRecord['record']) => {
+        rejected++
+        options.onLoss('decoder', 1)
+        log.debug({ record }, 'a record came without all of its parts')
+      },
+      heartbeat() {
+        options.onHeartbeat()
+        if (!up) cameUp()
+        if (lost > 0) options.onGap({ reason: 'events_lost', lostEvents: lost, detail: 'the kernel buffer was full' })
+        if (rejected > 0) options.onGap({ reason: 'records_rejected', lostEvents: rejected })
+        lost = 0
+        rejected = 0
+      },
+    })
+    const decoder = createDecoder({
+      record: assembler.push,
+      lost(count) {
+        lost += count
+        options.onLoss('kernel_buffer', count)
+      },
+      reject(line) {
+        rejected++
+        options.onLoss('decoder', 1)
+        log.warn({ line: line.slice(0, 200) }, 'a line from bpftrace is no record')
+      },
+    })
+
+    const cameUp = () => {
+      up = true
+      everUp = true
+      upAt = performance.now()
+      log.info({ pid: bpftrace.pid, chunk }, 'kernel probes attached')
+      options.onUp()
+      if (blind) options.onGap({ reason: blind.reason, seconds: secondsSince(blind.since), detail: blind.detail })
+      blind = undefined
+      started.resolve()
+    }
+
+    const bpftrace = spawn(options.command ?? 'bpftrace', ['-B', 'line', '-'], {
+      env: environment(chunk),
+      stdio: ['pipe', 'pipe', 'pipe'],
+    })
+    child = bpftrace
+    bpftrace.stdin.on('error', () => {}) // it ended before it read the program: its exit says why
+    bpftrace.stdin.end(options.program(chunk))
+    bpftrace.stdout.on('data', (data: Buffer) => {
+      heard = performance.now()
+      decoder.push(data)
+    })
+    bpftrace.stderr.setEncoding('utf8').on('data', (text: string) => {
+      for (const line of text.split('\n').filter((line) => line !== '' && !harmless.test(line))) {
+        stderr.push(line)
+        if (stderr.length > stderrKept) stderr.shift()
+        log.debug({ line }, 'bpftrace')
+      }
+    })
+
+    const watch = setInterval(() => {
+      const silence = performance.now() - heard
+      if (silence < (up ? heartbeatLimit : startupLimit)) return
+      // What it wrote may be waiting to be read, if it is this process that was held up: look once more first.
+      setImmediate(() => {
+        if (performance.now() - heard < silence) return
+        stalled = true
+        bpftrace.kill('SIGKILL')
+      })
+    }, 1000)
+
+    let error: Error | undefined
+    bpftrace.once('error', (failure) => {
+      error = failure
+      if (bpftrace.pid === undefined) ended(null, null)
+    })
+    bpftrace.once('close', (code, signal) => ended(code, signal))
+
+    const ended = (code: number | null, signal: NodeJS.Signals | null) => {
+      clearInterval(watch)
+      decoder.end()
+      child = undefined
+      if (stopping) return started.reject(new Error('stopped before the kernel probes were attached'))
+      if (up) options.onDown()
+      const how = error?.message ?? (signal ? `killed by ${signal}` : `exit code ${code}`)
+      if (!everUp) {
+        chunkSizes = chunkSizes.slice(1)
+        if (chunkSizes.length > 0 && !error) {
+          log.debug({ chunk, how, stderr }, 'bpftrace did not take the program; trying smaller chunks')
+          return start()
+        }
+        return started.reject(new Error([`bpftrace could not be started: ${how}`, ...stderr].join('\n')))
+      }
+      const reason = stalled ? 'probe_stalled' : 'probe_exited'
+      const detail = stalled ? `bpftrace sent nothing for ${heartbeatLimit / 1000} s` : `bpftrace: ${how}`
+      blind ??= { since: heard, reason, detail }
+      options.onRestart()
+      if (up && performance.now() - upAt > healthyAfter) delay = firstDelay
+      const wait = Math.min(delay, up ? longestDelayAfterUp : longestDelay)
+      delay = wait * 2
+      log.warn({ how, reason, wait, stderr }, 'the kernel probes are gone; starting them again')
+      timer = setTimeout(start, wait)
+      sayWhileBlind(blind)
+    }
+  }
+
+  const sayWhileBlind = (now: NonNullable<typeof blind>) => {
+    setTimeout(() => {
+      if (blind !== now || stopping) return
+      options.onGap({ reason: now.reason, seconds: secondsSince(now.since), detail: `${now.detail}; still blind` })
+    }, sayAfter).unref()
+  }
+
+  start()
+  return {
+    started: started.promise,
+    pid: () => child?.pid,
+    async stop() {
+      stopping = true
+      clearTimeout(timer)
+      const running = child
+      if (!running) return
+      const closed = new Promise<void>((resolve) => running.once('close', () => resolve()))
+      running.kill('SIGKILL')
+      await closed
+    },
+  }
+}
+
+const secondsSince = (time: number) => Math.round(performance.now() - time) / 1000

@@ -1,0 +1,65 @@
+/** What /proc knows of the processes that were there before the sensor. */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { join } from 'node:path'
+
+export interface RunningProcess {
+  pid: number
+  ppid: number
+  /** CLOCK_BOOTTIME of the fork, nanoseconds; /proc gives it in ticks of 10 ms. */
+  started: number
+  /** The kernel's name of the task, 15 bytes: the executable's, unless the program changed it. */
+  comm: string
+  args: string[]
+  uid: number
+  gid: number
+  /** Absent where this process may not look (other users' processes, without CAP_SYS_PTRACE). */
+  executable?: string
+}
+
+const nanosecondsPerTick = 1e7 // USER_HZ is 100 on every architecture that we run on
+
+/** All processes of the PID namespace that `root` (a procfs) shows; those that end meanwhile are left out. */
+export function runningProcesses(root = '/proc'): RunningProcess[] {
+  return readdirSync(root)
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => runningProcess(root, Number(name)))
+    .filter((process) => process !== undefined)
+}
+
+function runningProcess(root: string, pid: number): RunningProcess | undefined {
+  const read = (file: string) => readFileSync(join(root, String(pid), file), 'utf8')
+  try {
+    const stat = read('stat')
+    // proc(5): pid (comm) state ppid ...; comm may hold spaces and parentheses, so it ends at the last one.
+    const end = stat.lastIndexOf(')')
+    const fields = stat.slice(end + 2).split(' ')
+    const status = read('status')
+    const effective = (key: string) => Number(new RegExp(`^${key}:\\t\\d+\\t(\\d+)`, 'm').exec(status)?.[1])
+    const cmdline = read('cmdline')
+    const executable = link(join(root, String(pid), 'exe'))
+    return {
+      pid,
+      ppid: Number(fields[1]),
+      started: Number(fields[19]) * nanosecondsPerTick,
+      comm: stat.slice(stat.indexOf('(') + 1, end),
+      args: cmdline === '' ? [] : cmdline.replace(/\0$/, '').split('\0'),
+      uid: effective('Uid'),
+      gid: effective('Gid'),
+      ...(executable !== undefined && { executable }),
+    }
+  } catch (error) {
+    if (isGone(error)) return undefined
+    throw error
+  }
+}
+
+function link(path: string): string | undefined {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return undefined // refused, or a kernel thread, which has none
+  }
+}
+
+const isGone = (error: unknown) =>
+  error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH')

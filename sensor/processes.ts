@@ -1,0 +1,230 @@
+/**
+ * The process table: acts -> events that know their process, its ancestors, and what its descriptors lead to.
+ *
+ * A process is made by a fork record, renewed by its exec, and forgotten some time after its exit. Its ancestors are
+ * those that forked it: they stay, also when a parent has exited and the kernel calls init the parent. Every process
+ * keeps its ancestors' descriptions itself (at most 16), so that nothing else must be kept of the dead.
+ */
+import type { Act, Exec, Socket } from './assemble.ts'
+import type { Clock } from './clock.ts'
+import type { Event, ProcessBase } from './event.ts'
+import type { RunningProcess } from './proc.ts'
+import { baseName, programName, readsCommandsFrom } from './shells.ts'
+import { stdioOf } from './stdio.ts'
+import { createWiring, type Wired } from './wiring.ts'
+
+/** One process, as the table holds it. */
+export interface Entry extends Wired {
+  parent: Entry | undefined
+  /** Described anew at each exec; events keep the description that was true for them. */
+  described: ProcessBase
+  ancestors: ProcessBase[]
+  /** Whether it has executed a program itself, and not only its parent before the fork. */
+  execed: boolean
+  cgroup?: string
+}
+
+/** An event and where its process runs: what the enricher needs besides. */
+export type Emit = (event: Event, where: { cgroupId?: string; pid: number }) => void
+
+export interface ProcessTable {
+  apply(act: Act): void
+  /** Takes over what /proc shows of processes that the table doesn't know, and drops those that are gone. */
+  prime(running: RunningProcess[]): void
+  size(): number
+}
+
+const ancestorsKept = 16
+const connectionsKept = 16
+/** An exited process is remembered this long for its last events and its orphans' first; nanoseconds of kernel time. */
+const remembered = 10e9
+
+export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
+  const entries = new Map<number, Entry>()
+  const exited: { pid: number; entry: Entry; time: number }[] = []
+  const wiring = createWiring<Entry>()
+
+  const forget = (now: number) => {
+    while (exited[0] && exited[0].time < now - remembered) {
+      const gone = exited.shift()
+      if (!gone) return
+      if (entries.get(gone.pid) === gone.entry) entries.delete(gone.pid)
+      wiring.forget(gone.entry)
+    }
+  }
+
+  const child = (pid: number, ppid: number, started: number): Entry => {
+    const parent = entries.get(ppid)
+    const described: ProcessBase = { ...inherited(parent?.described), pid, ppid, start_time: started }
+    const ancestors = parent ? [parent.described, ...parent.ancestors].slice(0, ancestorsKept) : []
+    const entry: Entry = {
+      described,
+      ancestors,
+      execed: false,
+      connections: parent ? [...parent.connections] : [],
+      stdio: parent ? parent.stdio : [],
+      parent: parent?.exited ? undefined : parent,
+      exited: false,
+    }
+    entries.set(pid, entry)
+    return entry
+  }
+
+  /** The process of an act; one that the table missed is made from what the act says. */
+  const actor = (act: { time: number; pid: number; ppid: number; cgroup: string; uid: number; gid: number }): Entry => {
+    const known = entries.get(act.pid)
+    const entry = known && !known.exited ? known : child(act.pid, act.ppid, clock.unix(act.time))
+    entry.cgroup = act.cgroup
+    const { user, group } = entry.described
+    if (user?.id !== act.uid || group?.id !== act.gid || entry.described.ppid !== act.ppid)
+      entry.described = { ...entry.described, ppid: act.ppid, user: { id: act.uid }, group: { id: act.gid } }
+    return entry
+  }
+
+  const send = (type: Event['type'], time: number, entry: Entry, rest: Partial<Event> = {}) =>
+    emit(
+      {
+        type,
+        time: clock.unix(time),
+        process: { ...entry.described, ...(entry.ancestors.length > 0 && { ancestors: entry.ancestors }) },
+        ...rest,
+      },
+      { pid: entry.described.pid ?? 0, ...(entry.cgroup !== undefined && { cgroupId: entry.cgroup }) },
+    )
+
+  const apply = (act: Act) => {
+    forget(act.time)
+    switch (act.act) {
+      case 'fork':
+        child(act.pid, act.ppid, clock.unix(act.time)).cgroup = act.cgroup
+        return
+      case 'exec': {
+        const entry = actor(act)
+        wiring.forget(entry)
+        describeExec(entry, act, clock)
+        wiring.execed(entry, act.parentSockets)
+        return send('exec', act.time, entry)
+      }
+      case 'connect': {
+        const entry = actor(act)
+        const { ip, port, family, localPort } = act.socket
+        if (ip === undefined) return
+        entry.connections = [...entry.connections, { ip, port }].slice(-connectionsKept)
+        send('connect', act.time, entry, {
+          destination: { ip, port },
+          ...(localPort !== 0 && { source: { port: localPort } }),
+          network: { transport: act.socket.stream ? 'tcp' : 'udp', type: family },
+        })
+        // The connection may be what a shell's pipes lead to: that shell has just been wired to the network.
+        for (const shell of wiring.connected(entry)) send('stdio', act.time, shell)
+        return
+      }
+      case 'stdio': {
+        const entry = actor(act)
+        entry.stdio = act.stdio
+        const [stdin, stdout, stderr] = describeStdio(entry)
+        entry.described = { ...entry.described, stdin, stdout, stderr }
+        return send('stdio', act.time, entry)
+      }
+      case 'exit': {
+        const entry = entries.get(act.pid)
+        if (!entry || entry.exited) return
+        entry.exited = true
+        exited.push({ pid: act.pid, entry, time: act.time })
+        entry.described = { ...entry.described, exit_code: exitCode(act.code) }
+        return send('exit', act.time, entry)
+      }
+    }
+  }
+
+  const prime = (running: RunningProcess[]) => {
+    const alive = new Map(running.map((process) => [process.pid, process]))
+    for (const [pid, entry] of entries)
+      if (!alive.has(pid) && !entry.exited) {
+        entries.delete(pid)
+        wiring.forget(entry)
+      }
+    // Parents first: a process may have a lower number than its parent.
+    const add = (process: RunningProcess) => {
+      alive.delete(process.pid)
+      const parent = alive.get(process.ppid)
+      if (parent) add(parent)
+      if (entries.has(process.pid)) return
+      const entry = child(process.pid, process.ppid, clock.sinceBoot(process.started))
+      entry.described = { ...describeRunning(process), start_time: entry.described.start_time }
+      entry.execed = true
+    }
+    for (const process of running) if (alive.has(process.pid)) add(process)
+  }
+
+  return { apply, prime, size: () => entries.size }
+}
+
+/** What a forked process has from its parent: all but what is its own. */
+function inherited(parent: ProcessBase | undefined): ProcessBase {
+  if (!parent) return {}
+  const { exit_code: _, listening: __, previous: ___, ...rest } = parent
+  return rest
+}
+
+function describeExec(entry: Entry, exec: Exec, clock: Clock): void {
+  const parent = entry.ancestors[0]
+  const listening = exec.parentSockets.find((socket) => socket.listening)
+  // The parent's description is shared by its children: what one exec shows of it holds for the next events too.
+  if (parent && parent.pid === exec.ppid && listening) parent.listening = { port: listening.localPort }
+  entry.stdio = exec.stdio
+  const [stdin, stdout, stderr] = describeStdio(entry, exec.parentSockets)
+  const name = exec.path === undefined ? undefined : programName(exec.path, exec.args)
+  const from = readsCommandsFrom(name, exec.args)
+  const { name: previousName, command_line: previousLine } = entry.described
+  entry.described = {
+    pid: exec.pid,
+    ppid: exec.ppid,
+    start_time: clock.sinceBoot(exec.started),
+    ...(name !== undefined && { name }),
+    ...(exec.path !== undefined && {
+      executable: { path: exec.path, name: baseName(exec.path), ...(exec.deleted && { deleted: true }) },
+    }),
+    command_args: exec.args,
+    command_line: exec.args.join(' '),
+    ...(exec.argsCut && { args_truncated: true }),
+    working_directory: exec.directory,
+    user: { id: exec.uid },
+    group: { id: exec.gid },
+    stdin,
+    stdout,
+    stderr,
+    ...(from !== undefined && { reads_commands_from: from }),
+    ...(entry.execed && previousName !== undefined && { previous: { name: previousName, command_line: previousLine } }),
+  }
+  entry.execed = true
+}
+
+function describeRunning(process: RunningProcess): ProcessBase {
+  const { pid, ppid, executable, args, uid, gid } = process
+  const path = executable?.replace(/ \(deleted\)$/, '')
+  return {
+    pid,
+    ppid,
+    name: path === undefined ? process.comm : programName(path, args),
+    ...(path !== undefined && {
+      executable: { path, name: baseName(path), ...(path !== executable && { deleted: true }) },
+    }),
+    command_args: args,
+    command_line: args.join(' '),
+    user: { id: uid },
+    group: { id: gid },
+  }
+}
+
+const describeStdio = (entry: Entry, parentSockets: Socket[] = []) =>
+  [0, 1, 2].map((at) =>
+    stdioOf(entry.stdio[at], (socket) => {
+      if (entry.connections.some(({ ip, port }) => ip === socket.ip && port === socket.port)) return true
+      const accepted = parentSockets.some((listener) => listener.listening && listener.localPort === socket.localPort)
+      return accepted ? false : undefined
+    }),
+  )
+
+/** wait(2) status -> what a shell's $? would be. */
+const exitCode = (status: number) => ((status & 0x7f) === 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f))

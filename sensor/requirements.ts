@@ -1,0 +1,115 @@
+/** What the sensor needs of a machine, checked one by one, each with its remedy. */
+import { execFile } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { release } from 'node:os'
+import { promisify } from 'node:util'
+
+export interface Check {
+  name: string
+  /** undefined: good to know, and no reason not to run. */
+  ok: boolean | undefined
+  found: string
+  remedy?: string
+}
+
+const run = promisify(execFile)
+const tracefs = '/sys/kernel/tracing'
+const btf = '/sys/kernel/btf/vmlinux'
+/** include/uapi/linux/capability.h */
+const capabilities = { CAP_SYS_ADMIN: 21n, CAP_PERFMON: 38n, CAP_BPF: 39n }
+const oldestBpftrace = [0, 17]
+
+/** The checks, in the order in which a person would mend them. Never throws. */
+export async function checks(): Promise<Check[]> {
+  if (process.platform !== 'linux')
+    return [
+      {
+        name: 'operating system',
+        ok: false,
+        found: process.platform,
+        remedy: 'the kernel probes are for Linux; use a Linux machine or virtual machine',
+      },
+    ]
+  return [kernel(), privileges(), kernelTypes(), tracepoints(), lockdown(), await bpftrace(), cgroups()]
+}
+
+/** Throws, with every remedy, if the probes can't work here. */
+export async function requirements(): Promise<void> {
+  const missing = (await checks()).filter(({ ok }) => ok === false)
+  if (missing.length === 0) return
+  const lines = missing.map(({ name, found, remedy }) => `  ${name}: found ${found}; ${remedy}`)
+  throw new Error(
+    ['This machine does not let Nightjar watch the kernel:', ...lines, 'Without any of that: npm run demo'].join('\n'),
+  )
+}
+
+function kernel(): Check {
+  return { name: 'kernel', ok: undefined, found: release() }
+}
+
+function privileges(): Check {
+  const held = heldCapabilities()
+  const may = held.has('CAP_SYS_ADMIN') || (held.has('CAP_BPF') && held.has('CAP_PERFMON'))
+  return {
+    name: 'privileges',
+    ok: may,
+    found: `uid ${process.getuid?.()}, ${[...held].join(' ') || 'neither CAP_BPF nor CAP_PERFMON'}`,
+    remedy: 'run as root (sudo npm start), or give the process CAP_BPF and CAP_PERFMON',
+  }
+}
+
+function heldCapabilities(): Set<string> {
+  const effective = BigInt(`0x${/^CapEff:\t([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0}`)
+  const held = Object.entries(capabilities).filter(([, bit]) => (effective >> bit) & 1n)
+  return new Set(held.map(([name]) => name))
+}
+
+function kernelTypes(): Check {
+  return {
+    name: 'BTF',
+    ok: existsSync(btf),
+    found: existsSync(btf) ? btf : `no ${btf}`,
+    remedy: 'use a kernel built with CONFIG_DEBUG_INFO_BTF=y (all current distributions), and show /sys to the sensor',
+  }
+}
+
+function tracepoints(): Check {
+  const there = existsSync(`${tracefs}/events/sched/sched_process_exec/format`)
+  return {
+    name: 'tracefs',
+    ok: there,
+    found: there ? tracefs : `no tracepoints under ${tracefs}`,
+    remedy: `as root: mount -t tracefs tracefs ${tracefs}`,
+  }
+}
+
+/** security/lockdown: `confidentiality` refuses BPF reads of kernel memory. */
+function lockdown(): Check {
+  const file = '/sys/kernel/security/lockdown'
+  const level = existsSync(file) ? (/\[(\w+)\]/.exec(readFileSync(file, 'utf8'))?.[1] ?? 'unknown') : 'none'
+  return {
+    name: 'kernel lockdown',
+    ok: level !== 'confidentiality',
+    found: level,
+    remedy: 'boot with lockdown=integrity or without it: confidentiality forbids BPF to read the kernel',
+  }
+}
+
+async function bpftrace(): Promise<Check> {
+  const remedy = 'install it: apt-get install bpftrace, or the package of that name in your distribution'
+  try {
+    const { stdout } = await run('bpftrace', ['--version'])
+    const [, major = '0', minor = '0'] = /v(\d+)\.(\d+)/.exec(stdout) ?? []
+    const recent = Number(major) > 0 || Number(minor) >= (oldestBpftrace[1] ?? 0)
+    return { name: 'bpftrace', ok: recent, found: stdout.trim(), remedy: 'install bpftrace 0.17 or newer' }
+  } catch {
+    return { name: 'bpftrace', ok: false, found: 'none on PATH', remedy }
+  }
+}
+
+function cgroups(): Check {
+  const found = readFileSync('/proc/self/mountinfo', 'utf8')
+  const [v2, v1] = [/ - cgroup2 /.test(found), / - cgroup /.test(found)]
+  const mode = v2 ? (v1 ? 'v1 and v2 (hybrid)' : 'v2') : v1 ? 'v1' : 'none mounted'
+  return { name: 'cgroups', ok: undefined, found: mode }
+}

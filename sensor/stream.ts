@@ -1,0 +1,161 @@
+/** The live stream: bpftrace -> records -> acts in order -> events of known processes -> enriched events. */
+import { existsSync, readFileSync, readlinkSync } from 'node:fs'
+import { hostname, release } from 'node:os'
+import type { Logger } from 'pino'
+import { chunkSizes, program } from '../bpf/program.ts'
+import { openCgroups } from '../enrich/cgroups.ts'
+import { createEnricher } from '../enrich/enricher.ts'
+import { kubernetesFrom } from '../enrich/kubernetes.ts'
+import { watchPods } from '../enrich/pods.ts'
+import { openUsers } from '../enrich/users.ts'
+import type { Metrics } from '../exporters/metrics.ts'
+import type { Act } from './assemble.ts'
+import { createClock } from './clock.ts'
+import type { Config } from './config.ts'
+import type { Event, EventType } from './event.ts'
+import { createOrder } from './order.ts'
+import { type Gap, type Probe, startProbe } from './probe.ts'
+import { runningProcesses } from './proc.ts'
+import { createProcessTable } from './processes.ts'
+
+export interface Stream {
+  /** Resolves when events flow; rejects if they can't. */
+  readonly started: Promise<void>
+  readonly node: string
+  up(): boolean
+  lostEvents(): number
+  /** Sends these types from now on; the kernel program is exchanged if it doesn't yet. */
+  want(types: ReadonlySet<EventType>): Promise<void>
+  /** Stops bpftrace and sends on what is under way. */
+  stop(): Promise<void>
+}
+
+/** Milliseconds that an act waits for those that come late from another CPU's buffer. */
+const orderWindow = 5
+/** Where the chart mounts the host's cgroup file systems. */
+const hostCgroups = '/host/sys/fs/cgroup'
+/** include/linux/proc_ns.h, PROC_PID_INIT_INO */
+const initialPidNamespace = 'pid:[4026531836]'
+
+export function openStream(options: {
+  types: ReadonlySet<EventType>
+  config: Config
+  log: Logger
+  metrics: Metrics
+  onEvent(event: Event): void
+}): Stream {
+  const { config, log, metrics, onEvent } = options
+  const kubernetes = kubernetesFrom({ enabled: 'auto', ...config.kubernetes })
+  const node = kubernetes?.nodeName ?? hostname()
+  const host = { name: hostname(), kernel: release() }
+  const clock = createClock({
+    wall: Date.now,
+    monotonic: process.hrtime.bigint,
+    uptime: () => Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]) * 1000,
+  })
+
+  let types = options.types
+  let up = false
+  let lostEvents = 0
+
+  const pods = kubernetes && watchPods({ ...kubernetes, log, onChange: () => enricher.podsChanged() })
+  const inPod = kubernetes?.source === 'service account'
+  const enricher = createEnricher({
+    cgroups: openCgroups(existsSync(hostCgroups) ? { root: hostCgroups } : {}),
+    ...(pods && { pods }),
+    ...(!inPod && { users: openUsers() }),
+    host,
+    ...(kubernetes && { nodeName: kubernetes.nodeName }),
+    ...(kubernetes?.clusterName && { clusterName: kubernetes.clusterName }),
+    emit: onEvent,
+    onResult: (result) => metrics.enrichment.inc({ result }),
+  })
+  if (kubernetes) log.info({ node, source: kubernetes.source }, 'watching the pods of this node')
+  else log.info({ node }, 'standalone: no Kubernetes; identity is the host user and the container')
+
+  const table = createProcessTable(clock, (event, where) => {
+    metrics.events.inc({ type: event.type })
+    enricher.push(event, where)
+  })
+
+  const order = createOrder<Act>(
+    {
+      window: orderWindow,
+      now: () => Number(process.hrtime.bigint()),
+      after: (ms, run) => setTimeout(run, ms),
+    },
+    (act) => {
+      if (act.act === 'cgroup') enricher.cgroupMade(act.id, act.path)
+      else if (act.act === 'cgroup_removed') enricher.cgroupRemoved(act.id)
+      else table.apply(act)
+    },
+  )
+
+  const prime = () => {
+    if (readlinkSync('/proc/self/ns/pid') === initialPidNamespace) return table.prime(runningProcesses())
+    log.warn({}, 'in a nested PID namespace (hostPID is off, or a node in a container): what ran before is unknown')
+  }
+
+  const gap = ({ reason, seconds, lostEvents, detail }: Gap) => {
+    metrics.events.inc({ type: 'gap' })
+    onEvent({
+      type: 'gap',
+      time: Date.now(),
+      gap: {
+        reason,
+        ...(seconds !== undefined && { seconds }),
+        ...(lostEvents !== undefined && { lost_events: lostEvents }),
+        ...(detail !== undefined && { detail }),
+      },
+      host,
+      ...(kubernetes && { k8s: { node: { name: node } } }),
+    })
+  }
+
+  const probe = (): Probe =>
+    startProbe({
+      program: (chunk) => program(types, chunk),
+      chunkSizes,
+      log,
+      onAct: order.push,
+      onUp() {
+        up = true
+        metrics.probeUp.set(1)
+        prime()
+      },
+      onDown() {
+        up = false
+        metrics.probeUp.set(0)
+      },
+      onGap: gap,
+      onLoss(stage, count) {
+        lostEvents += count
+        metrics.eventsLost.inc({ stage }, count)
+      },
+      onHeartbeat: clock.refresh,
+      onRestart: () => metrics.probeRestarts.inc(),
+    })
+  let running = probe()
+
+  return {
+    started: running.started,
+    node,
+    up: () => up,
+    lostEvents: () => lostEvents,
+    async want(wanted) {
+      if (wanted.isSubsetOf(types)) return
+      types = types.union(wanted)
+      const since = performance.now()
+      await running.stop()
+      running = probe()
+      await running.started
+      gap({ reason: 'probe_replaced', seconds: Math.round(performance.now() - since) / 1000, detail: 'new rules' })
+    },
+    async stop() {
+      await running.stop()
+      order.flush()
+      enricher.close()
+      pods?.close()
+    },
+  }
+}
