@@ -1,0 +1,165 @@
+/**
+ * What the sensor counts about itself. Names and labels are part of the outside contract: dashboards and alerting
+ * rules are written against them. All labels have few values: rule ids, severities, configured exporters, fixed lists.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { eventTypes } from '../sensor/event.ts'
+
+/** Where an event can be lost, in the order of its way. */
+export const lossStages = ['kernel_buffer', 'decoder'] as const
+export type LossStage = (typeof lossStages)[number]
+
+/**
+ * Why a delivery failed. After the first six the alert is kept and tried again; after the others it is gone, so the
+ * sum over those is the number of alerts that a receiver never got.
+ */
+export const failureReasons = [
+  'connection', // refused, reset, no route, name not found
+  'tls', // the certificate, or the handshake
+  'timeout', // no status within the configured time
+  'protocol', // the answer is not HTTP
+  'throttled', // 429
+  'server_error', // 408, 425, 5xx
+  'rejected', // any other status: the receiver does not want this alert, whenever it comes
+  'queue_full', // the oldest of the lowest severity made room
+  'shutdown', // still waiting at the deadline of the shutdown
+  'write', // stdout: the reader has gone, or the disk is full
+] as const
+export type FailureReason = (typeof failureReasons)[number]
+
+/** The program that runs; a part that is not known is left out. */
+export interface Build {
+  version: string
+  nodejs: string
+  kernel?: string
+  bpftrace?: string
+}
+
+export interface Metrics {
+  readonly registry: Registry
+  readonly events: Counter<'type'>
+  readonly eventsLost: Counter<'stage'>
+  readonly alerts: Counter<'rule' | 'severity'>
+  readonly alertsSuppressed: Counter<'rule' | 'reason'>
+  readonly ruleEvaluations: Counter
+  readonly ruleErrors: Counter<'rule'>
+  /** Seconds. */
+  readonly eventLatency: Histogram
+  /** Seconds. */
+  readonly alertDelivery: Histogram<'exporter'>
+  readonly exportFailures: Counter<'exporter' | 'reason'>
+  readonly exportQueueAlerts: Gauge<'exporter'>
+  readonly probeRestarts: Counter
+  /** 1 or 0. */
+  readonly probeUp: Gauge
+  readonly enrichment: Counter<'result'>
+  /** Sets the `build_info` metric, in place of what it said before. */
+  describeBuild(build: Build): void
+}
+
+// Gauges whose names say counter. The ones without `_total` carry the same numbers, and `promtool check metrics` is
+// right to complain.
+const misnamed = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total']
+
+/** All metrics of the sensor, on a registry of their own, with every series that can be known now present and 0. */
+export function createMetrics(): Metrics {
+  const registry = new Registry()
+  // The event loop's delay is sampled by a timer. Its default, every 10 ms, is much of an idle sensor's whole cost.
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 })
+  for (const name of misnamed) registry.removeSingleMetric(name)
+
+  const registers = [registry]
+  const buildInfo = new Gauge({
+    name: 'nightjar_build_info',
+    help: 'Always 1; the labels say what runs.',
+    labelNames: ['version', 'nodejs', 'kernel', 'bpftrace'],
+    registers,
+  })
+  const metrics: Metrics = {
+    registry,
+    events: new Counter({
+      name: 'nightjar_events_total',
+      help: 'Events received from the kernel and decoded.',
+      labelNames: ['type'],
+      registers,
+    }),
+    eventsLost: new Counter({
+      name: 'nightjar_events_lost_total',
+      help: 'Events known to be lost, by the stage that lost them.',
+      labelNames: ['stage'],
+      registers,
+    }),
+    alerts: new Counter({
+      name: 'nightjar_alerts_total',
+      help: 'Alerts raised.',
+      labelNames: ['rule', 'severity'],
+      registers,
+    }),
+    alertsSuppressed: new Counter({
+      name: 'nightjar_alerts_suppressed_total',
+      help: 'Matches that raised no alert of their own, by reason.',
+      labelNames: ['rule', 'reason'],
+      registers,
+    }),
+    ruleEvaluations: new Counter({
+      name: 'nightjar_rule_evaluations_total',
+      help: 'Conditions of rules tried on an event.',
+      registers,
+    }),
+    ruleErrors: new Counter({
+      name: 'nightjar_rule_errors_total',
+      help: 'Rules that failed while judging an event.',
+      labelNames: ['rule'],
+      registers,
+    }),
+    eventLatency: new Histogram({
+      name: 'nightjar_event_latency_seconds',
+      help: 'From the kernel timestamp of an event to the verdict of all rules.',
+      buckets: [0.0005, 0.001, 0.002, 0.003, 0.005, 0.008, 0.012, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      registers,
+    }),
+    alertDelivery: new Histogram({
+      name: 'nightjar_alert_delivery_seconds',
+      help: 'From the moment an exporter takes an alert to its delivery, waiting and retries included.',
+      labelNames: ['exporter'],
+      buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800],
+      registers,
+    }),
+    exportFailures: new Counter({
+      name: 'nightjar_export_failures_total',
+      help: 'Failed deliveries. The alert is gone for: rejected, queue_full, shutdown, write; it is retried for others.',
+      labelNames: ['exporter', 'reason'],
+      registers,
+    }),
+    exportQueueAlerts: new Gauge({
+      name: 'nightjar_export_queue_alerts',
+      help: 'Alerts that wait for delivery, the one in delivery included.',
+      labelNames: ['exporter'],
+      registers,
+    }),
+    probeRestarts: new Counter({
+      name: 'nightjar_probe_restarts_total',
+      help: 'Times that the kernel probe was started again after it had ended or stalled.',
+      registers,
+    }),
+    probeUp: new Gauge({
+      name: 'nightjar_probe_up',
+      help: '1 while the kernel probe is attached and its heartbeat arrives, else 0.',
+      registers,
+    }),
+    enrichment: new Counter({
+      name: 'nightjar_enrichment_total',
+      help: 'Events whose container, pod and identity were looked up, by result.',
+      labelNames: ['result'],
+      registers,
+    }),
+    describeBuild(build) {
+      buildInfo.reset()
+      buildInfo.set({ ...build }, 1)
+    },
+  }
+  for (const type of eventTypes) metrics.events.inc({ type }, 0)
+  for (const stage of lossStages) metrics.eventsLost.inc({ stage }, 0)
+  metrics.probeUp.set(0)
+  return metrics
+}
