@@ -1,0 +1,26 @@
+/** The identity block of an event: whose rights the process acts with, and how sure that is. */
+import type { Identity } from '../sensor/event.ts'
+
+export type Freshness = 'live' | 'stale'
+
+/** A process in a container of a known pod acts as the pod's service account; a pod that names none has `default`. */
+export function serviceAccount(namespace: string, name: string, freshness: Freshness): Identity {
+  return {
+    subject: `system:serviceaccount:${namespace}:${name}`,
+    kind: 'service_account',
+    service_account: { namespace, name },
+    freshness,
+  }
+}
+
+/** A process outside containers acts as its user. */
+export function hostUser(uid: number | undefined, name: string | undefined): Identity {
+  if (uid === undefined) return { kind: 'host_user' }
+  return { subject: name === undefined ? `uid:${uid}` : `user:${name}`, kind: 'host_user' }
+}
+
+/** A container of a pod that the API server has not shown (in time). */
+export const podNotFound: Identity = { kind: 'unknown', freshness: 'unknown' }
+
+/** A container outside Kubernetes, or a process of which nothing is known. */
+export const noIdentity: Identity = { kind: 'unknown' }

@@ -1,0 +1,191 @@
+/**
+ * List, then watch: keeps a copy of one kind of object in step with the API server, through everything that ends a
+ * watch (https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes).
+ *
+ *   the server closes it           resume from the last resourceVersion, at once
+ *   it breaks, or falls silent     resume, after a pause that grows (with jitter) while that goes on
+ *   410 Gone                       the resourceVersion is too old: list again
+ *   429, 503 with Retry-After      the pause is at least that long
+ *
+ * Bookmarks, about one a minute from a real server, carry the resourceVersion on, and are the sign of life of a quiet
+ * watch.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ApiServer, Refusal } from './api-server.ts'
+import type { Freshness } from './identity.ts'
+
+export type ListWatch = {
+  /** The first list is in; or it was closed before. */
+  ready: Promise<void>
+  /** stale: there has been no open watch for longer than `staleAfterMs`. */
+  state(): Freshness
+  close(): void
+}
+
+export type Log = {
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+}
+
+/** All in milliseconds. */
+export const defaultTiming = {
+  // The server sends a bookmark every 60 s (kubernetes apiserver/pkg/storage/cacher, defaultBookmarkFrequency).
+  quiet: 75_000,
+  list: 30_000,
+  firstPause: 500,
+  longestPause: 30_000,
+  longestRetryAfter: 300_000,
+  staleAfter: 10_000,
+}
+export type Timing = typeof defaultTiming
+
+// A watch that stood this long was a working one: its end starts the pauses afresh.
+const stoodMs = 5_000
+// client-go asks for 5 to 10 minutes; the spread keeps agents that started together from coming back together.
+const watchSeconds = { least: 300, spread: 300 }
+
+export function listWatch<T>(options: {
+  api: ApiServer
+  /** Such as `/api/v1/pods`. */
+  path: string
+  query?: Record<string, string>
+  /** What is watched, for the log. */
+  what: string
+  on: { replaced(items: T[]): void; changed(item: T): void; removed(item: T): void; bookmark?(): void }
+  log: Log
+  clock: () => number
+  random?: () => number
+  timing?: Partial<Timing>
+}): ListWatch {
+  const { api, path, query = {}, what, on, log, clock, random = Math.random } = options
+  const timing = { ...defaultTiming, ...options.timing }
+  const stopped = new AbortController()
+  const ready = Promise.withResolvers<void>()
+  let resourceVersion: string | undefined
+  let listed = false
+  let brokenSince: number | undefined = clock()
+  let complained = false
+
+  async function list(): Promise<Refusal | undefined> {
+    // The first list may come from the server's cache ("0": any version), which spares etcd when all agents start at
+    // once. After 410 that cache could be the one that is behind, so then the newest.
+    const version: Record<string, string> = listed ? {} : { resourceVersion: '0' }
+    const answer = await api.get(path, { ...query, ...version }, timing.list)
+    if ('refusal' in answer) return answer.refusal
+    const { items, metadata } = (answer.body ?? {}) as { items?: T[] | null; metadata?: { resourceVersion?: string } }
+    if (metadata?.resourceVersion === undefined)
+      return { message: `the list of ${what} has no metadata.resourceVersion` }
+    on.replaced(items ?? [])
+    resourceVersion = metadata.resourceVersion
+    listed = true
+    ready.resolve()
+    return undefined
+  }
+
+  function take(line: string): Refusal | undefined {
+    const event = parsed(line)
+    if (event === undefined) {
+      // What it said is lost: only a list can tell.
+      resourceVersion = undefined
+      return { message: `a line of the watch is not JSON: ${line.slice(0, 80)}` }
+    }
+    if (event.type === 'ERROR') {
+      const { code, message = 'no message', details } = event.object as Status
+      const seconds = details?.retryAfterSeconds
+      return { status: code, message, ...(seconds && { retryAfterMs: seconds * 1000 }) }
+    }
+    // First the version: an object that can't be taken must not come again and again.
+    const metadata = event.object.metadata as { resourceVersion?: string } | undefined
+    resourceVersion = metadata?.resourceVersion ?? resourceVersion
+    if (event.type === 'ADDED' || event.type === 'MODIFIED') on.changed(event.object as T)
+    if (event.type === 'DELETED') on.removed(event.object as T)
+    if (event.type === 'BOOKMARK') on.bookmark?.()
+    return undefined
+  }
+
+  async function watch(): Promise<{ refusal?: Refusal; worked: boolean }> {
+    const { quiet: quietMs } = timing
+    let heard = false
+    let openedAt = Number.POSITIVE_INFINITY
+    const timeoutSeconds = String(watchSeconds.least + Math.floor(random() * watchSeconds.spread))
+    const how = { watch: 'true', allowWatchBookmarks: 'true', timeoutSeconds, resourceVersion: resourceVersion ?? '' }
+    const refusal = await api.watch(
+      path,
+      { ...query, ...how },
+      {
+        quietMs,
+        onOpen() {
+          openedAt = clock()
+          brokenSince = undefined
+          if (complained) log.info({}, `the watch of ${what} is back`)
+          complained = false
+        },
+        onLine(line) {
+          const end = take(line)
+          heard ||= end === undefined
+          return end
+        },
+      },
+    )
+    brokenSince ??= clock()
+    if (refusal?.status === 410) resourceVersion = undefined
+    return { refusal, worked: heard || clock() - openedAt >= stoodMs }
+  }
+
+  async function run(): Promise<void> {
+    let failures = 0
+    while (!stopped.signal.aborted) {
+      const refused = resourceVersion === undefined ? await list().catch(untakeable) : undefined
+      const { refusal, worked } = refused ? { refusal: refused, worked: false } : await watch()
+      if (stopped.signal.aborted) return
+      if (worked) failures = 0
+      if (worked && !refusal) continue
+      failures += 1
+      // 410 is the server's ordinary way to ask for a list; anything else is said once, until the watch is back.
+      if (refusal && refusal.status !== 410 && !complained) {
+        complained = true
+        log.warn(
+          { reason: refusal.message, remedy: remedies[refusal.status ?? 0]?.(what) },
+          `the watch of ${what} is broken`,
+        )
+      }
+      await pause(failures, refusal?.retryAfterMs ?? 0)
+    }
+  }
+
+  async function pause(failures: number, atLeast: number): Promise<void> {
+    const backoff = Math.min(timing.longestPause, timing.firstPause * 2 ** Math.min(failures - 1, 16))
+    const asked = Math.min(timing.longestRetryAfter, atLeast)
+    await sleep(Math.max(backoff * (0.5 + random() / 2), asked * (1 + random() / 4)), undefined, {
+      signal: stopped.signal,
+    }).catch(() => {})
+  }
+
+  void run()
+  return {
+    ready: ready.promise,
+    state: () => (brokenSince !== undefined && clock() - brokenSince > timing.staleAfter ? 'stale' : 'live'),
+    close() {
+      stopped.abort()
+      ready.resolve()
+    },
+  }
+}
+
+type Status = { code?: number; message?: string; details?: { retryAfterSeconds?: number } }
+
+const remedies: Record<number, (what: string) => string> = {
+  401: () => 'the credentials are not accepted: check the kubeconfig, or the token of the service account',
+  403: (what) => `the account lacks rights: it needs get, list and watch on ${what} in all namespaces (a ClusterRole)`,
+}
+
+function parsed(line: string): { type: string; object: Record<string, unknown> } | undefined {
+  try {
+    const event = JSON.parse(line)
+    return typeof event?.type === 'string' && event.object ? event : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const untakeable = (error: unknown): Refusal => ({ message: `the list could not be taken: ${String(error)}` })

@@ -1,0 +1,361 @@
+import { expect, test } from 'vitest'
+import { createEnricher } from '../../enrich/enricher.ts'
+import { createPodTable } from '../../enrich/pod-table.ts'
+import type { Event } from '../../sensor/event.ts'
+import { recordedPod } from './api-server.ts'
+
+const frontend = recordedPod('frontend-5fdb8667d8-jlnd6')
+const frontendUid = '058a67e1-9146-4dee-9534-0671cbbdf0b6'
+const nginxId = '2b4bb781a7e866728ca2b8d1758f79ecbcda529fa4e6a4ddeb00ba85b0596170'
+const migrateId = 'ab9fd17f579f265158463d8aafddb81158de470a6ffd60b53e279e4631fb0ea2'
+const sandboxId = 'e'.repeat(64)
+const dockerId = 'f'.repeat(64)
+
+const paths: Record<string, string> = {
+  host: '/system.slice/ssh.service',
+  nginx: `/kubepods/besteffort/pod${frontendUid}/${nginxId}`,
+  'nginx/init': `/kubepods/besteffort/pod${frontendUid}/${nginxId}/init.scope`,
+  migrate: `/kubepods/besteffort/pod${frontendUid}/${migrateId}`,
+  sandbox: `/kubepods/besteffort/pod${frontendUid}/${sandboxId}`,
+  docker: `/docker/${dockerId}`,
+  static: `/kubepods/burstable/pod8b1a9953c4611296a827abf8c47804d7/${dockerId}`,
+}
+
+/** An enricher whose pods, clock and timers the test holds. */
+function bench(options: { kubernetes?: boolean; mostWaiting?: number } = {}) {
+  const { kubernetes = true, mostWaiting } = options
+  let now = 0
+  let state: 'live' | 'stale' = 'live'
+  const table = createPodTable(() => now)
+  const emitted: Event[] = []
+  const results: string[] = []
+  const timers = new Set<{ at: number; work: () => void }>()
+  const enricher = createEnricher({
+    cgroups: { pathOf: ({ cgroupId }) => paths[cgroupId ?? ''], made() {}, removed() {} },
+    pods: kubernetes ? { podOf: table.podOf, containerOf: table.containerOf, state: () => state } : undefined,
+    users: { nameOf: (uid) => ({ 0: 'root', 33: 'www-data' })[uid] },
+    host: { name: 'machine', kernel: '6.18.0' },
+    ...(kubernetes && { nodeName: 'node-a', clusterName: 'prod' }),
+    mostWaiting,
+    emit: (event) => emitted.push(event),
+    onResult: (result) => results.push(result),
+    after(ms, work) {
+      const timer = { at: now + ms, work }
+      timers.add(timer)
+      return () => timers.delete(timer)
+    },
+  })
+  let time = 0
+  return {
+    enricher,
+    emitted,
+    results,
+    timers,
+    /** What an event at this place is when it comes out, or undefined while it waits. */
+    push(place: string, user: { id?: number } = { id: 0 }): Event {
+      const event: Event = { type: 'exec', time: ++time, process: { pid: time, user } }
+      enricher.push(event, { cgroupId: place, pid: time })
+      return event
+    },
+    pass(ms: number): void {
+      now += ms
+      for (const timer of timers) {
+        if (timer.at > now) continue
+        timers.delete(timer)
+        timer.work()
+      }
+    },
+    announce(pod = frontend, owners = true): void {
+      table.put(pod)
+      if (owners) {
+        table.setOwners(frontendUid, [
+          { kind: 'ReplicaSet', name: 'frontend-5fdb8667d8' },
+          { kind: 'Deployment', name: 'frontend' },
+        ])
+      }
+      enricher.podsChanged()
+    },
+    remove(): void {
+      table.remove(frontend)
+    },
+    setState(next: 'live' | 'stale'): void {
+      state = next
+    },
+    times: () => emitted.map((event) => event.time),
+  }
+}
+
+test('an event in a pod names container, image, pod, workload, node, cluster and the service account', () => {
+  const { push, announce, emitted, results } = bench()
+  announce()
+  const event = push('nginx')
+  expect(emitted).toEqual([event])
+  expect(results).toEqual(['pod'])
+  expect(event).toEqual({
+    type: 'exec',
+    time: 1,
+    process: { pid: 1, user: { id: 0 } },
+    host: { name: 'machine', kernel: '6.18.0' },
+    container: {
+      id: nginxId,
+      name: 'nginx',
+      runtime: 'containerd',
+      image: {
+        name: 'registry.example/library/nginx:1.27.3',
+        id: 'registry.example/library/nginx@sha256:136dc993678d134423468512cb11c185aacd1a1eb44446233eee04ab36633735',
+      },
+    },
+    k8s: {
+      namespace: { name: 'shop' },
+      pod: { name: 'frontend-5fdb8667d8-jlnd6', uid: frontendUid, label: frontend.metadata?.labels },
+      container: { name: 'nginx' },
+      node: { name: 'node-a' },
+      cluster: { name: 'prod' },
+      owner: { kind: 'Deployment', name: 'frontend' },
+      deployment: { name: 'frontend' },
+      replicaset: { name: 'frontend-5fdb8667d8' },
+    },
+    identity: {
+      subject: 'system:serviceaccount:shop:frontend',
+      kind: 'service_account',
+      service_account: { namespace: 'shop', name: 'frontend' },
+      freshness: 'live',
+    },
+  })
+})
+
+test('what is not known is absent, not null and not undefined', () => {
+  const { push, emitted } = bench({ kubernetes: false })
+  for (const place of ['host', 'docker', 'nginx', 'nowhere']) push(place, {})
+  const empty = (value: unknown): boolean =>
+    value === undefined || value === null || (typeof value === 'object' && Object.values(value).some(empty))
+  expect(emitted.filter(empty)).toEqual([])
+})
+
+test('a process of the host acts as its user, by name or by number', () => {
+  const { push, results } = bench()
+  const named = push('host', { id: 33 })
+  const numbered = push('host', { id: 4711 })
+  expect(named.identity).toEqual({ subject: 'user:www-data', kind: 'host_user' })
+  expect(named.process?.user).toEqual({ id: 33, name: 'www-data' })
+  expect(named.k8s).toEqual({ node: { name: 'node-a' }, cluster: { name: 'prod' } })
+  expect(named).not.toHaveProperty('container')
+  expect(numbered.identity).toEqual({ subject: 'uid:4711', kind: 'host_user' })
+  expect(numbered.process?.user).toEqual({ id: 4711 })
+  expect(push('host', {}).identity).toEqual({ kind: 'host_user' })
+  expect(results).toEqual(['host', 'host', 'host'])
+})
+
+test('a user in a container is never given a name of the host', () => {
+  const { push, announce } = bench()
+  announce()
+  expect(push('nginx', { id: 33 }).process?.user).toEqual({ id: 33 })
+})
+
+test('a container outside Kubernetes: the container is named, no identity is made up, nothing waits', () => {
+  const { push, emitted, results } = bench()
+  const event = push('docker')
+  expect(emitted).toEqual([event])
+  expect(event.container).toEqual({ id: dockerId, runtime: 'docker' })
+  expect(event.identity).toEqual({ kind: 'unknown' })
+  expect(results).toEqual(['container'])
+})
+
+test('standalone: nothing waits, and the UID in the cgroup is all that is said of a pod', () => {
+  const { push, emitted, timers } = bench({ kubernetes: false })
+  const event = push('nginx')
+  expect(emitted).toEqual([event])
+  expect(timers.size).toBe(0)
+  expect(event.container).toEqual({ id: nginxId })
+  expect(event.k8s).toEqual({ pod: { uid: frontendUid } })
+  expect(event.identity).toEqual({ kind: 'unknown' })
+})
+
+test('a process of which the cgroup is not known is not taken for one of the host', () => {
+  const { push, results } = bench()
+  const event = push('nowhere', { id: 33 })
+  expect(event.identity).toEqual({ kind: 'unknown' })
+  expect(event.process?.user).toEqual({ id: 33 })
+  expect(results).toEqual(['unknown'])
+})
+
+test("the sensor's own events have a node and nobody who did them", () => {
+  const { enricher, emitted, results } = bench()
+  enricher.push({ type: 'gap', time: 1, gap: { reason: 'probe_exited' } }, {})
+  expect(emitted).toEqual([
+    {
+      type: 'gap',
+      time: 1,
+      gap: { reason: 'probe_exited' },
+      host: { name: 'machine', kernel: '6.18.0' },
+      k8s: { node: { name: 'node-a' }, cluster: { name: 'prod' } },
+    },
+  ])
+  expect(results).toEqual([])
+})
+
+test('events that come before their pod was announced wait for it, and come out in order', () => {
+  const { push, announce, pass, emitted, times, timers } = bench()
+  const first = push('nginx')
+  push('nginx/init')
+  pass(1_000)
+  push('nginx')
+  expect(emitted).toEqual([])
+  announce()
+  expect(times()).toEqual([1, 2, 3])
+  expect(first.identity?.subject).toBe('system:serviceaccount:shop:frontend')
+  expect(timers.size).toBe(0)
+})
+
+test('a pod whose status does not show the container yet: the event waits for its name and image', () => {
+  const { push, announce, emitted } = bench()
+  announce({ ...frontend, status: {} })
+  const event = push('nginx')
+  expect(emitted).toEqual([])
+  announce()
+  expect(emitted).toEqual([event])
+  expect(event.container?.name).toBe('nginx')
+})
+
+test('a pod whose owners are being read: the event waits for them', () => {
+  const { push, announce, emitted } = bench()
+  announce(frontend, false)
+  const event = push('nginx')
+  expect(emitted).toEqual([])
+  announce()
+  expect(event.k8s?.owner).toEqual({ kind: 'Deployment', name: 'frontend' })
+})
+
+test('an event waits at most 1.5 s, then goes on marked unknown, and so do those behind it', () => {
+  const { push, pass, emitted, times, results } = bench()
+  push('nginx')
+  pass(1_499)
+  const second = push('nginx')
+  expect(emitted).toEqual([])
+  pass(1)
+  expect(times()).toEqual([1, 2])
+  expect(second.identity).toEqual({ kind: 'unknown', freshness: 'unknown' })
+  expect(second.k8s).toEqual({ pod: { uid: frontendUid }, node: { name: 'node-a' }, cluster: { name: 'prod' } })
+  expect(results).toEqual(['unknown', 'unknown'])
+})
+
+test('the hash in the cgroup of a static pod is not given out as the UID of a pod', () => {
+  const { push, pass } = bench()
+  const event = push('static')
+  pass(1_500)
+  expect(event.k8s).toEqual({ node: { name: 'node-a' }, cluster: { name: 'prod' } })
+  expect(event.identity?.freshness).toBe('unknown')
+})
+
+test('a container that waited in vain is not waited for again; once its pod is known its events are whole', () => {
+  const { push, pass, announce, times } = bench()
+  push('nginx')
+  pass(1_500)
+  push('nginx')
+  expect(times()).toEqual([1, 2])
+  announce()
+  expect(push('nginx').identity?.subject).toBe('system:serviceaccount:shop:frontend')
+})
+
+test('the pause container is in no status: it waits once, has the identity of its pod, and no name', () => {
+  const { push, pass, announce, times } = bench()
+  announce()
+  const first = push('sandbox')
+  expect(times()).toEqual([])
+  pass(1_500)
+  expect(first.identity?.subject).toBe('system:serviceaccount:shop:frontend')
+  expect(first.container).toEqual({ id: sandboxId })
+  announce()
+  push('sandbox')
+  expect(times()).toEqual([1, 2])
+})
+
+test('an event that waits holds up no other container, nor the host', () => {
+  const { push, announce, times } = bench()
+  const withoutMigrate = { ...frontend, status: { ...frontend.status, initContainerStatuses: [] } }
+  announce(withoutMigrate)
+  push('migrate')
+  push('nginx')
+  push('host')
+  push('docker')
+  push('sandbox')
+  push('migrate')
+  expect(times()).toEqual([2, 3, 4])
+  announce()
+  expect(times()).toEqual([2, 3, 4, 1, 6])
+})
+
+test('flush sends all that waits, in the order of each container', () => {
+  const { push, enricher, times, timers } = bench()
+  push('nginx')
+  push('sandbox')
+  push('nginx')
+  enricher.flush()
+  expect(times()).toEqual([1, 3, 2])
+  expect(timers.size).toBe(0)
+  expect(enricher.counts()).toEqual({ waiting: 0, overflowed: 0 })
+})
+
+test('after close nothing waits', () => {
+  const { push, enricher, times, timers } = bench()
+  push('nginx')
+  enricher.close()
+  push('sandbox')
+  expect(times()).toEqual([1, 2])
+  expect(timers.size).toBe(0)
+})
+
+test('no more wait than may: the next goes on at once, its own before it, and that is counted', () => {
+  const { push, enricher, times } = bench({ mostWaiting: 3 })
+  push('nginx')
+  push('sandbox')
+  push('nginx')
+  push('nginx')
+  expect(times()).toEqual([1, 3, 4])
+  expect(enricher.counts()).toEqual({ waiting: 1, overflowed: 1 })
+  push('migrate')
+  expect(enricher.counts()).toEqual({ waiting: 2, overflowed: 1 })
+})
+
+test('events of one container share what is said of it', () => {
+  const { push, announce } = bench()
+  announce()
+  const one = push('nginx')
+  const two = push('nginx/init')
+  expect(two.container).toBe(one.container)
+  expect(two.k8s).toBe(one.k8s)
+  expect(two.identity).toBe(one.identity)
+})
+
+test('the API server is away: events go on at once with what is known, marked stale, and live again when it is back', () => {
+  const { push, announce, setState } = bench()
+  announce()
+  setState('stale')
+  expect(push('nginx').identity).toMatchObject({ subject: 'system:serviceaccount:shop:frontend', freshness: 'stale' })
+  setState('live')
+  expect(push('nginx').identity?.freshness).toBe('live')
+})
+
+test('a pod that was deleted long ago but still acts keeps its name, marked stale', () => {
+  const { push, announce, remove, pass } = bench()
+  announce()
+  push('nginx')
+  remove()
+  expect(push('nginx').identity?.freshness).toBe('live')
+  pass(60_000)
+  expect(push('nginx').identity).toMatchObject({ subject: 'system:serviceaccount:shop:frontend', freshness: 'stale' })
+})
+
+test('a change of the pod shows on the next event', () => {
+  const { push, announce } = bench()
+  announce()
+  push('nginx')
+  announce({ ...frontend, metadata: { ...frontend.metadata, labels: { tier: 'quarantine' } } })
+  expect(push('nginx').k8s?.pod?.label).toEqual({ tier: 'quarantine' })
+})
+
+test('a pod that names no service account acts as the default one', () => {
+  const { push, announce } = bench()
+  announce({ ...frontend, spec: frontend.spec && { ...frontend.spec, serviceAccountName: '' } })
+  expect(push('nginx').identity?.subject).toBe('system:serviceaccount:shop:default')
+})
