@@ -1,0 +1,14 @@
+{{/* config.yaml: the values' config over what differs in a pod from the sensor's own defaults. */}}
+{{- define "nightjar.configuration" -}}
+{{- $inPod := dict
+  "metrics" (dict "address" "0.0.0.0:9464")
+  "kubernetes" (dict "enabled" "auto")
+  "exporters" (dict "stdout" (dict "format" "json"))
+-}}
+{{- mustMergeOverwrite $inPod (deepCopy .Values.config) | toYaml }}
+{{- end }}
+
+{{/* The port that metrics and health answer on. */}}
+{{- define "nightjar.port" -}}
+{{- (include "nightjar.configuration" . | fromYaml).metrics.address | regexFind "[0-9]+$" }}
+{{- end }}

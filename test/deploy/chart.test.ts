@@ -1,0 +1,158 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { expect, test } from 'vitest'
+import { parse, parseAllDocuments } from 'yaml'
+
+const repository = resolve(import.meta.dirname, '../..')
+const chart = join(repository, 'deploy/helm/nightjar')
+const helm = (command: readonly string[], values: unknown = {}) =>
+  spawnSync('helm', [...command, '--namespace', 'nightjar', '--values', '-'], {
+    encoding: 'utf8',
+    input: JSON.stringify(values),
+  })
+
+// helm is no npm package. CI has it; elsewhere a machine without it can still run every other test.
+const hasHelm = spawnSync('helm', ['version']).status === 0
+const charted = (claim: string, check: () => void) =>
+  test(claim, ({ skip }) => {
+    skip(!hasHelm && !process.env.CI, 'helm is not on PATH')
+    check()
+  })
+
+type Mount = { name: string; mountPath: string; readOnly?: boolean }
+type Container = {
+  args: string[]
+  ports: { containerPort: number }[]
+  securityContext: Record<string, unknown>
+  volumeMounts: Mount[]
+}
+type Pod = {
+  hostPID?: boolean
+  hostNetwork?: boolean
+  hostIPC?: boolean
+  tolerations?: unknown
+  containers: [Container]
+  volumes: { name: string; hostPath?: unknown }[]
+}
+type Manifest = {
+  kind: string
+  metadata: { name: string; namespace?: string }
+  data: Record<string, string>
+  rules: { apiGroups: string[]; resources: string[]; verbs: string[] }[]
+  spec: { template: { metadata: { annotations: Record<string, string> }; spec: Pod } }
+}
+
+const render = (values: unknown = {}) => {
+  const { stdout, stderr, status } = helm(['template', 'release', chart], values)
+  expect(stderr).toBe('')
+  expect(status).toBe(0)
+  const manifests = parseAllDocuments(stdout).map((document): Manifest => document.toJS())
+  const find = (kind: string, name = 'nightjar') => {
+    const found = manifests.find((manifest) => manifest.kind === kind && manifest.metadata.name === name)
+    if (!found) throw new Error(`the chart has no ${kind} ${name}`)
+    return found
+  }
+  const template = find('DaemonSet').spec.template
+  return { find, kinds: manifests.map(({ kind }) => kind), template, container: template.spec.containers[0] }
+}
+
+charted('the sensor is not privileged and holds two capabilities, BPF and PERFMON', () => {
+  expect(render().container.securityContext).toEqual({
+    privileged: false,
+    allowPrivilegeEscalation: false,
+    readOnlyRootFilesystem: true,
+    runAsUser: 0,
+    capabilities: { drop: ['ALL'], add: ['BPF', 'PERFMON'] },
+    seccompProfile: { type: 'RuntimeDefault' },
+  })
+})
+
+charted('of the node it shares the PID namespace and two directories, which it can only read', () => {
+  const { template, container } = render()
+  expect(template.spec).toMatchObject({ hostPID: true })
+  expect(template.spec.hostNetwork ?? template.spec.hostIPC).toBeUndefined()
+  const ofTheNode = template.spec.volumes.filter(({ hostPath }) => hostPath).map(({ name }) => name)
+  expect(ofTheNode).toEqual(['tracing', 'cgroup'])
+  for (const mount of container.volumeMounts.filter(({ name }) => ofTheNode.includes(name)))
+    expect(mount.readOnly).toBe(true)
+})
+
+charted('it may read pods and what owns them, and write nothing', () => {
+  const { rules } = render().find('ClusterRole')
+  expect(rules.flatMap(({ resources }) => resources)).toEqual(['pods', 'replicasets', 'jobs'])
+  for (const { verbs } of rules) for (const verb of verbs) expect(['get', 'list', 'watch']).toContain(verb)
+})
+
+charted('it runs on every node unless told otherwise', () => {
+  expect(render().template.spec.tolerations).toEqual([{ operator: 'Exists' }])
+})
+
+charted("the values' config is the configuration, over the few defaults that a pod needs", () => {
+  const webhook = { name: 'soc', url: 'https://soc.example/', headersFile: null }
+  const { data } = render({ config: { exporters: { webhooks: [webhook] }, kubernetes: { clusterName: 'prod' } } }).find(
+    'ConfigMap',
+  )
+  expect(parse(data['config.yaml'] ?? '')).toEqual({
+    exporters: { stdout: { format: 'json' }, webhooks: [webhook] },
+    kubernetes: { enabled: 'auto', clusterName: 'prod' },
+    metrics: { address: '0.0.0.0:9464' },
+  })
+})
+
+charted('rule packs, as text or as objects, are mounted and handed to the sensor', () => {
+  const pack = { name: 'mine', rules: [{ id: 'a<b&c' }] }
+  const { find, container } = render({ rules: { 'object.json': pack, 'text.json': JSON.stringify(pack) } })
+  const { data } = find('ConfigMap', 'nightjar-rules')
+  expect(JSON.parse(data['object.json'] ?? '')).toEqual(pack)
+  expect(JSON.parse(data['text.json'] ?? '')).toEqual(pack)
+  expect(container.args.slice(-2)).toEqual(['--rules', '/etc/nightjar-rules'])
+  expect(container.volumeMounts).toContainEqual({ name: 'rules', mountPath: '/etc/nightjar-rules', readOnly: true })
+})
+
+charted('a secret for webhooks is mounted at /etc/nightjar, readable by its owner alone', () => {
+  const { container, template } = render({ webhookSecrets: 'soc' })
+  expect(container.volumeMounts).toContainEqual({ name: 'webhook-secrets', mountPath: '/etc/nightjar', readOnly: true })
+  expect(template.spec.volumes).toContainEqual({
+    name: 'webhook-secrets',
+    secret: { secretName: 'soc', defaultMode: 0o400 },
+  })
+})
+
+charted('another metrics address moves the port that probes and Prometheus use', () => {
+  expect(render({ config: { metrics: { address: '[::]:9999' } } }).container.ports[0]?.containerPort).toBe(9999)
+})
+
+charted('a changed configuration or rule rolls the pods', () => {
+  const checksum = (values: unknown) => render(values).template.metadata.annotations['checksum/config']
+  const checksums = [{}, { config: { builtinRules: false } }, { rules: { 'a.json': '{}' } }].map(checksum)
+  expect(new Set(checksums).size).toBe(checksums.length)
+})
+
+charted('it asks for the Prometheus operator only where that is wanted', () => {
+  const operators = ['PrometheusRule', 'ServiceMonitor']
+  expect(render().kinds).not.toEqual(expect.arrayContaining(operators))
+  const both = { serviceMonitor: { enabled: true }, prometheusRule: { enabled: true } }
+  expect(render(both).kinds).toEqual(expect.arrayContaining(operators))
+  expect(helm(['lint', '--strict', chart], { ...both, rules: { 'a.json': '{}' }, webhookSecrets: 'soc' }).status).toBe(
+    0,
+  )
+})
+
+const refused: [what: string, values: unknown, named: string][] = [
+  ['a key that is not there', { hostNetwork: true }, 'hostNetwork'],
+  ['a rule file that is not JSON', { rules: { 'a.yaml': '' } }, 'a.yaml'],
+  ['a capability with its prefix', { extraCapabilities: ['CAP_SYS_RESOURCE'] }, '/extraCapabilities/0'],
+  ['a metrics address without a port', { config: { metrics: { address: '0.0.0.0' } } }, '/config/metrics/address'],
+]
+for (const [what, values, named] of refused)
+  charted(`${what} is refused by name`, () => {
+    const { status, stderr } = helm(['template', 'release', chart], values)
+    expect(status).toBe(1)
+    expect(stderr).toContain(named)
+  })
+
+test('the chart installs the version that it is part of', () => {
+  const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'))
+  expect(parse(readFileSync(join(chart, 'Chart.yaml'), 'utf8'))).toMatchObject({ version, appVersion: version })
+})
