@@ -1,0 +1,159 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, describe, expect } from 'vitest'
+import { act, kernelTest, nightjar, output, type Sensor, startSensor } from './sensor.ts'
+
+const sensors: Sensor[] = []
+const start = async (...args: Parameters<typeof startSensor>): Promise<Sensor> => {
+  const sensor = await startSensor(...args)
+  sensors.push(sensor)
+  return sensor
+}
+afterEach(async () => {
+  for (const sensor of sensors.splice(0)) await sensor.stop()
+})
+
+/** The bpftrace that a sensor started. */
+const bpftraceOf = (sensor: Sensor): number => {
+  const children = readFileSync(`/proc/${sensor.child.pid}/task/${sensor.child.pid}/children`, 'utf8')
+  const found = children
+    .split(' ')
+    .find((pid) => pid !== '' && readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('bpftrace'))
+  if (!found) throw new Error(`no bpftrace among ${children}`)
+  return Number(found)
+}
+const isGone = (pid: number) => {
+  try {
+    return /^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return true
+  }
+}
+
+describe('the sensor lives, dies and comes back without a lie', () => {
+  kernelTest('bpftrace killed: back within 5 s, the gap alerted with its length, and counted', async () => {
+    const sensor = await start()
+    const killed = Date.now()
+    process.kill(bpftraceOf(sensor), 'SIGKILL')
+    const alert = await sensor.alerts.first(({ rule }) => rule.id === 'sensor-gap')
+    expect(alert.arrived - killed).toBeLessThan(5000)
+    expect(alert.gap?.reason).toBe('probe_exited')
+    expect(alert.gap?.seconds).toBeGreaterThan(0)
+    expect(alert.gap?.detail).toContain('SIGKILL')
+    expect(await sensor.metric('nightjar_probe_restarts_total')).toBe(1)
+    expect(await sensor.metric('nightjar_probe_up')).toBe(1)
+    await act('bash', ['-c', 'exec -a seen-again sleep 0'])
+    await expect.poll(() => sensor.metric('nightjar_events_total{type="exec"}')).toBeGreaterThan(0)
+  })
+
+  kernelTest('bpftrace stopped: noticed by its silence, replaced, and the gap alerted', async () => {
+    const sensor = await start()
+    const stopped = bpftraceOf(sensor)
+    process.kill(stopped, 'SIGSTOP')
+    const alert = await sensor.alerts.first(({ gap }) => gap?.reason === 'probe_stalled', 30_000)
+    expect(alert.gap?.seconds).toBeGreaterThan(4)
+    expect(isGone(stopped)).toBe(true)
+  })
+
+  kernelTest('SIGTERM: exit code 0 within 2 s, and no bpftrace left', async () => {
+    const sensor = await start()
+    const bpftrace = bpftraceOf(sensor)
+    const asked = Date.now()
+    expect(await sensor.stop()).toBe(0)
+    expect(Date.now() - asked).toBeLessThan(2000)
+    expect(isGone(bpftrace)).toBe(true)
+  })
+
+  kernelTest('kill -9 of the sensor: its bpftrace ends by itself', async () => {
+    const sensor = await start()
+    const bpftrace = bpftraceOf(sensor)
+    sensor.child.kill('SIGKILL')
+    await sensor.exited
+    await expect.poll(() => isGone(bpftrace), { timeout: 5000 }).toBe(true)
+  })
+
+  kernelTest('a second sensor beside the first sees the same', async () => {
+    const [first, second] = [await start(), await start()]
+    const script =
+      'import socket,subprocess;s=socket.socket();s.bind(("127.0.0.1",0));s.listen();subprocess.call(["sh","-c","exit 7"])'
+    await act('python3', ['-c', script])
+    for (const sensor of [first, second]) {
+      const alert = await sensor.alerts.first(({ rule }) => rule.id === 'unexpected-child-process')
+      expect(alert.process?.command_args).toEqual(['sh', '-c', 'exit 7'])
+    }
+  })
+
+  kernelTest('/healthz and /readyz answer, and /metrics passes for Prometheus text', async () => {
+    const sensor = await start()
+    for (const page of ['healthz', 'readyz']) expect((await fetch(`${sensor.url}/${page}`)).status).toBe(200)
+    const text = await (await fetch(`${sensor.url}/metrics`)).text()
+    for (const line of text.split('\n').filter((line) => line !== ''))
+      expect(line).toMatch(/^(# (HELP|TYPE) \S+ .*|[a-z_]+(\{[^{}]*\})? \S+)$/)
+  })
+
+  kernelTest('SIGHUP takes over new rules, keeps the old ones when the new are bad, and says why', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'nightjar-rules-'))
+    const file = join(directory, 'own.json')
+    const pack = (name: string) => ({
+      pack: 'own',
+      version: '1',
+      rules: [
+        {
+          id: 'own-rule',
+          name: 'Own rule',
+          description: 'A program that a test runs.',
+          on: ['exec'],
+          when: { 'process.command_args': name },
+          severity: 'low',
+          message: 'seen {process.command_line}',
+        },
+      ],
+    })
+    try {
+      writeFileSync(file, JSON.stringify(pack('before')))
+      const sensor = await start({ args: ['--rules', directory] })
+      await act('true', ['before'])
+      await sensor.alerts.first(({ message }) => message === 'seen true before')
+      writeFileSync(file, '{"pack": 3}')
+      sensor.child.kill('SIGHUP')
+      const refused = await sensor.log.first(({ msg }) => msg.startsWith('not reloaded'))
+      expect(JSON.stringify(refused)).toContain('$.pack')
+      await act('true', ['before', 'again'])
+      await sensor.alerts.first(({ message }) => message === 'seen true before again')
+      writeFileSync(file, JSON.stringify(pack('after')))
+      sensor.child.kill('SIGHUP')
+      await sensor.log.first(({ msg }) => msg.includes('reloaded;'))
+      await act('true', ['after'])
+      await sensor.alerts.first(({ message }) => message === 'seen true after')
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
+  })
+
+  kernelTest('what it recorded raises the same alerts when it is replayed, without privileges', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'nightjar-capture-'))
+    const file = join(directory, 'capture')
+    try {
+      const sensor = await start({ args: ['--record', file] })
+      const script =
+        'import socket,subprocess;s=socket.socket();s.bind(("127.0.0.1",0));s.listen();subprocess.call(["sh","-c","exit 8"])'
+      await act('python3', ['-c', script])
+      await sensor.alerts.first(({ rule }) => rule.id === 'unexpected-child-process')
+      await sensor.stop()
+      execFileSync('chmod', ['-R', 'a+rX', directory])
+      const wrap = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
+      const { code, stdout } = await output(nightjar(['replay', file, '--output', 'json'], { wrap }))
+      expect(code).toBe(0)
+      const comparable = ({ id: _, arrived: __, sensor: ___, ...alert }: Record<string, unknown>) => alert
+      const replayed = stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => comparable(JSON.parse(line)))
+      expect(replayed).toEqual(sensor.alerts.all.map((alert) => comparable({ ...alert })))
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
+  })
+})
