@@ -1,0 +1,35 @@
+/** A condition becomes one closure: everything that doesn't depend on the event is done beforehand. */
+import type { Event } from '../sensor/event.ts'
+import type { Condition } from './condition.ts'
+import { compileField } from './fields.ts'
+
+export type Test = (event: Event) => boolean
+
+/** Compiles a condition. The test is pure and total: an absent field is an answer, not an error. */
+export function compile(condition: Condition): Test {
+  switch (condition.kind) {
+    case 'all': {
+      const tests = condition.of.map(compile)
+      return (event) => {
+        for (const test of tests) if (!test(event)) return false
+        return true
+      }
+    }
+    case 'any': {
+      const tests = condition.of.map(compile)
+      return (event) => {
+        for (const test of tests) if (test(event)) return true
+        return false
+      }
+    }
+    case 'not': {
+      const test = compile(condition.of)
+      return (event) => !test(event)
+    }
+    case 'test': {
+      const get = compileField(condition.field)
+      const holds = condition.operator.compile(condition.operands, condition.field.type)
+      return (event) => holds(get(event))
+    }
+  }
+}

@@ -1,0 +1,203 @@
+/**
+ * A condition: what a rule asks of an event. In JSON `{ "all": [..] }`, `{ "any": [..] }`, `{ "not": {..} }` or
+ * `{ "<field>": <value>, .. }`, where a value is a scalar (equals) or `{ "<operator>": <operand>, .. }`; all members of
+ * an object must hold. Read into a tree that has its fields, operators and lists resolved.
+ */
+
+import { Check } from 'typebox/value'
+import type { EventType } from '../sensor/event.ts'
+import { type Field, fieldOf, fields, type Scalar } from './fields.ts'
+import { isObject } from './json.ts'
+import { type Operand, type Operator, operators, operatorsFor } from './operators.ts'
+import { type Fault, type JsonPath, nearest, show } from './problem.ts'
+
+export type Condition =
+  | { readonly kind: 'all' | 'any'; readonly of: readonly Condition[] }
+  | { readonly kind: 'not'; readonly of: Condition }
+  | {
+      readonly kind: 'test'
+      readonly field: Field
+      readonly operator: Operator
+      /** One operand is enough: several are alternatives. */
+      readonly operands: readonly Operand[]
+    }
+
+/** What a condition is read against. */
+export interface Surroundings {
+  readonly on: readonly EventType[]
+  /** The values of a list of the pack, or undefined if it has none of that name. */
+  readonly list: (name: string) => readonly Scalar[] | undefined
+  readonly listNames: () => readonly string[]
+  readonly report: (fault: Fault) => void
+}
+
+/** Deeper than anyone can read; and what walks a condition need not fear for its stack. */
+const deepest = 32
+
+/** The name of a list, where an array may stand. */
+export const listReference = /^@[a-z][a-z0-9_]*$/
+
+const joins = ['all', 'any', 'not'] as const
+const knownNames = [...joins, ...fields.keys()]
+
+/** The field of that name if the events of the rule can carry it; else reports what is wrong and returns undefined. */
+export function readField(name: string, path: JsonPath, { on, report }: Surroundings): Field | undefined {
+  const field = fieldOf(name)
+  if (field === undefined) {
+    const expected = 'the name of a field (rules/schema.json lists them)'
+    report({ path, found: `the unknown field ${show(name)}`, expected, suggestion: nearest(name, knownNames) })
+    return undefined
+  }
+  if (on.length > 0 && !on.some((type) => field.eventTypes.includes(type))) {
+    const found = `the field ${name}, which events of type ${on.join(', ')} never carry`
+    report({ path, found, expected: `a field of theirs; ${name} is on ${field.eventTypes.join(', ')}` })
+    return undefined
+  }
+  return field
+}
+
+/** The condition, or undefined if anything in it is wrong: every fault has then been reported. */
+export function readCondition(raw: unknown, path: JsonPath, surroundings: Surroundings): Condition | undefined {
+  const { report } = surroundings
+  const depth = path.filter((part) => part === 'all' || part === 'any' || part === 'not').length
+  if (depth > deepest) {
+    report({ path, found: `conditions ${depth} deep`, expected: `at most ${deepest}` })
+    return undefined
+  }
+  if (!isObject(raw) || Object.keys(raw).length === 0) {
+    const expected = 'a condition such as { "process.name": "curl" } or { "any": [..] }'
+    report({ path, found: show(raw), expected })
+    return undefined
+  }
+  const members = Object.entries(raw).map(([key, value]) => {
+    const at = [...path, key]
+    if (key === 'not') {
+      const of = readCondition(value, at, surroundings)
+      return of && ({ kind: 'not', of } as const)
+    }
+    if (key === 'all' || key === 'any') return readJoin(key, value, at, surroundings)
+    return readTests(key, value, at, surroundings)
+  })
+  return joined('all', members)
+}
+
+/** Undefined if a member is; a join of one is that one. */
+function joined(kind: 'all' | 'any', members: readonly (Condition | undefined)[]): Condition | undefined {
+  const of = members.filter((member) => member !== undefined)
+  if (of.length < members.length) return undefined
+  const [first] = of
+  return of.length === 1 ? first : { kind, of }
+}
+
+function readJoin(
+  kind: 'all' | 'any',
+  raw: unknown,
+  path: JsonPath,
+  surroundings: Surroundings,
+): Condition | undefined {
+  if (!Array.isArray(raw) || raw.length === 0) {
+    surroundings.report({ path, found: show(raw), expected: 'an array of at least one condition' })
+    return undefined
+  }
+  return joined(
+    kind,
+    raw.map((member, index) => readCondition(member, [...path, index], surroundings)),
+  )
+}
+
+/** `"<field>": <scalar>` or `"<field>": { "<operator>": .. }`. */
+function readTests(name: string, raw: unknown, path: JsonPath, surroundings: Surroundings): Condition | undefined {
+  const { report } = surroundings
+  const field = readField(name, path, surroundings)
+  if (field === undefined) return undefined
+  const names = operatorsFor(field).map((operator) => operator.name)
+  const asked = isObject(raw) ? Object.entries(raw) : [['equals', raw] as const]
+  if (asked.length === 0 || Array.isArray(raw)) {
+    const expected = Array.isArray(raw)
+      ? `one value, or { "in": [..] } for a choice`
+      : `a value or one of the operators ${names.join(', ')}`
+    report({ path, found: show(raw), expected })
+    return undefined
+  }
+  const tests = asked.map(([key, value]) => {
+    const at = isObject(raw) ? [...path, key] : path
+    const operator = operators.get(key)
+    if (operator?.accepts(field)) return readTest(field, operator, value, at, surroundings)
+    const found = operator
+      ? `the operator ${key} on a field of type ${typeName(field)}`
+      : `the unknown operator ${show(key)}`
+    report({
+      path: at,
+      found,
+      expected: `one of ${names.join(', ')}`,
+      suggestion: operator ? undefined : nearest(key, names),
+    })
+    return undefined
+  })
+  return joined('all', tests)
+}
+
+const typeName = (field: Field): string => `${field.type}${field.multiple ? ' (several values)' : ''}`
+
+function readTest(
+  field: Field,
+  operator: Operator,
+  raw: unknown,
+  path: JsonPath,
+  surroundings: Surroundings,
+): Condition | undefined {
+  const found = operandsOf(operator, field, raw, path, surroundings)
+  if (found === undefined) return undefined
+  const { type } = field
+  const schema = operator.operand(type)
+  let sound = true
+  const refuse = (at: JsonPath, what: string, expected: string, suggestion?: string): void => {
+    sound = false
+    surroundings.report({ path: at, found: what, expected, suggestion })
+  }
+  for (const { value, at, from } of found) {
+    const shown = from === undefined ? show(value) : `${show(value)} in ${from}`
+    if (!Check(schema, value)) {
+      refuse(at, shown, operator.expects(type))
+      continue
+    }
+    const operand = value as Operand
+    const fault = operator.fault?.(operand, type)
+    if (fault !== undefined) refuse(at, `${shown}: ${fault}`, operator.expects(type))
+    else if (field.values && operator.closed && !field.values.includes(String(operand))) {
+      refuse(at, shown, `one of ${field.values.join(', ')}`, nearest(String(operand), field.values))
+    }
+  }
+  return sound ? { kind: 'test', field, operator, operands: found.map(({ value }) => value as Operand) } : undefined
+}
+
+interface Given {
+  readonly value: unknown
+  readonly at: JsonPath
+  /** The list that it came from. */
+  readonly from?: string
+}
+
+/** The operands as they stand in the rule or in the list it names; undefined if they can't be told. */
+function operandsOf(
+  operator: Operator,
+  field: Field,
+  raw: unknown,
+  path: JsonPath,
+  { list, listNames, report }: Surroundings,
+): readonly Given[] | undefined {
+  if (operator.takes === 'one') return [{ value: raw, at: path }]
+  if (typeof raw === 'string' && listReference.test(raw)) {
+    const values = list(raw.slice(1))
+    if (values) return values.map((value) => ({ value, at: path, from: raw }))
+    const names = listNames().map((name) => `@${name}`)
+    const expected = names.length > 0 ? 'the name of a list in "lists"' : 'a list: the pack has none in "lists"'
+    report({ path, found: `the unknown list ${raw}`, expected, suggestion: nearest(raw, names) })
+    return undefined
+  }
+  if (Array.isArray(raw) && raw.length > 0) return raw.map((value, index) => ({ value, at: [...path, index] }))
+  if (operator.takes === 'one or many' && !Array.isArray(raw)) return [{ value: raw, at: path }]
+  const expected = `an array of at least one, each ${operator.expects(field.type)}, or the name of a list such as "@shells"`
+  report({ path, found: show(raw), expected })
+  return undefined
+}

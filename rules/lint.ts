@@ -1,0 +1,70 @@
+/** What is wrong with rule files (errors: they can't be used), and what an author should look at again (warnings). */
+import { sep } from 'node:path'
+import { builtinPacks, inspectRules } from './load.ts'
+import { type Problem, problemIn } from './problem.ts'
+import type { Rule } from './rule.ts'
+
+export interface Finding extends Problem {
+  readonly severity: 'error' | 'warning'
+}
+
+interface Check {
+  readonly holds: (rule: Rule) => boolean
+  readonly found: string
+  readonly expected: string
+}
+
+/** What a rule should have beyond what it must. */
+const checks: readonly Check[] = [
+  {
+    holds: (rule) => rule.tests.some((test) => test.alerts > 0),
+    found: 'no test that raises an alert',
+    expected: '"tests" to show an event that the rule catches',
+  },
+  {
+    holds: (rule) => rule.tests.some((test) => test.alerts === 0),
+    found: 'no test that raises none',
+    expected: '"tests" to show ordinary work that the rule leaves alone',
+  },
+  {
+    holds: (rule) => rule.description !== undefined,
+    found: 'no "description"',
+    expected: 'what the rule detects, and by which facts',
+  },
+  {
+    holds: (rule) => rule.falsePositives.length > 0,
+    found: 'no "false_positives"',
+    expected: 'the ordinary work that may match',
+  },
+  {
+    holds: (rule) => Object.values(rule.tags).some((identifiers) => identifiers.length > 0),
+    found: 'no "tags"',
+    expected: 'where the rule stands in ATT&CK or another framework',
+  },
+  {
+    holds: (rule) => rule.runbook !== undefined,
+    found: 'no "runbook"',
+    expected: 'what to do when the rule raises an alert',
+  },
+]
+
+function warningsOf(rule: Rule): Problem[] {
+  return checks
+    .filter((check) => !check.holds(rule))
+    .map(({ found, expected }) =>
+      problemIn(rule.file, { path: rule.path, found: `${found} in rule ${rule.id}`, expected }),
+    )
+}
+
+/** Everything there is to say about the rules in these files and folders. Never throws for what it reads. */
+export async function lint(paths: readonly string[]): Promise<Finding[]> {
+  const alone = await inspectRules(paths)
+  // A pack that adds to the shipped lists is read beside them, as it will be when Nightjar runs.
+  const { ruleSet, problems } = alone.absent.length > 0 ? await inspectRules([builtinPacks(), ...paths]) : alone
+  const isOurs = ({ file }: { file: string }) => alone.absent.length === 0 || !file.startsWith(builtinPacks() + sep)
+  const warnings = [...ruleSet.remarks, ...ruleSet.rules.flatMap(warningsOf)]
+  return [
+    ...problems.filter(isOurs).map((problem) => ({ ...problem, severity: 'error' as const })),
+    ...warnings.filter(isOurs).map((problem) => ({ ...problem, severity: 'warning' as const })),
+  ]
+}

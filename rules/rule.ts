@@ -1,0 +1,52 @@
+/** A rule, ready to be compiled: read from its pack, its fields, operators and lists resolved. */
+import type { Severity } from '../sensor/alert.ts'
+import type { Event, EventType } from '../sensor/event.ts'
+import type { Condition } from './condition.ts'
+import type { Field } from './fields.ts'
+import type { Template } from './message.ts'
+import type { JsonPath, Problem } from './problem.ts'
+
+/** When it holds, what the rule matched is expected and raises no alert. */
+export interface Exception {
+  readonly when: Condition
+  readonly reason: string
+}
+
+/** A claim that the rule makes about itself: these events, judged in order, raise so many alerts. */
+export interface RuleTest {
+  readonly name: string
+  readonly events: readonly Partial<Event>[]
+  readonly alerts: number
+}
+
+export interface Rule {
+  readonly id: string
+  readonly name: string
+  readonly description?: string
+  readonly falsePositives: readonly string[]
+  readonly on: readonly EventType[]
+  readonly when: Condition
+  readonly unless: readonly Exception[]
+  readonly severity: Severity
+  readonly message: Template
+  /** Framework (`mitre`, `owasp_nhi`, `nist_csf`, `maestro`) to the identifiers in it. */
+  readonly tags: Readonly<Record<string, string[]>>
+  readonly runbook?: string
+  readonly enabled: boolean
+  /** Matches with equal values of these fields are folded into one alert; none: each match is an alert. */
+  readonly groupBy: readonly Field[]
+  /** For how long, in milliseconds of event time; 0 where groupBy is empty. */
+  readonly window: number
+  readonly tests: readonly RuleTest[]
+  readonly pack: string
+  readonly version: string
+  /** Where it stands: the file, and the path in it. */
+  readonly file: string
+  readonly path: JsonPath
+}
+
+export interface RuleSet {
+  readonly rules: readonly Rule[]
+  /** What is odd about the packs and yet no reason to refuse them. */
+  readonly remarks: readonly Problem[]
+}

@@ -1,0 +1,241 @@
+/**
+ * The shape of a rule pack. One definition gives the type, the check on loading and the published JSON Schema
+ * (rules/schema.json), by which an editor completes fields and operators.
+ */
+import { type Static, type TSchema, Type } from 'typebox'
+import { severities } from '../sensor/alert.ts'
+import { Event, eventTypes } from '../sensor/event.ts'
+import { listReference } from './condition.ts'
+import { type Field, fields } from './fields.ts'
+import { operatorsFor } from './operators.ts'
+
+export const schemaId = 'https://nightjar.dev/rules/v1.json'
+
+/** `title` says in words what is expected, for a message. */
+const matching = (pattern: string, title: string, description: string) => Type.String({ pattern, title, description })
+const text = (description: string) => Type.String({ minLength: 1, title: 'text', description })
+const strict = { additionalProperties: false }
+
+/** The parts that are checked closely elsewhere on loading (conditions, fields, events), and spelt out when published. */
+interface Parts {
+  condition: TSchema
+  fieldName: TSchema
+  listEntry: TSchema
+  event: TSchema
+}
+
+const techniques = Type.Array(matching('^T\\d{4}(\\.\\d{3})?$', 'a technique such as T1059.004', 'ATT&CK technique.'))
+const identifiers = (description: string) => Type.Array(text('Its identifier.'), { description })
+
+function packOf<T extends Parts>(parts: T) {
+  const rule = Type.Object(
+    {
+      id: matching(
+        '^[a-z0-9]+(-[a-z0-9]+)*$',
+        'lower-case words joined by hyphens, such as reverse-shell',
+        'Stays the same for the life of the rule: alerts, metrics and exceptions name it.',
+      ),
+      name: text('A few words for a list of alerts.'),
+      description: Type.Optional(text('What the rule detects, and by which facts.')),
+      false_positives: Type.Optional(Type.Array(text('A case.'), { description: 'Ordinary work that may match.' })),
+      on: Type.Array(Type.Enum([...eventTypes]), {
+        minItems: 1,
+        uniqueItems: true,
+        description: 'The types of event that the rule looks at.',
+      }),
+      when: parts.condition,
+      unless: Type.Optional(
+        Type.Array(Type.Object({ when: parts.condition, reason: text('Why that is expected.') }, strict), {
+          description: 'Exceptions: when one of them holds, there is no alert.',
+        }),
+      ),
+      severity: Type.Enum([...severities], { description: 'How bad it is if it is true.' }),
+      message: text('One sentence, with fields in braces: {process.name}. A literal brace is doubled.'),
+      tags: Type.Optional(
+        Type.Object(
+          {
+            mitre: Type.Optional(techniques),
+            owasp_nhi: Type.Optional(identifiers('OWASP Non-Human Identities Top 10, such as NHI2:2025.')),
+            nist_csf: Type.Optional(identifiers('NIST Cybersecurity Framework 2.0, such as DE.CM-09.')),
+            maestro: Type.Optional(identifiers('CSA MAESTRO: the layers concerned, such as L4.')),
+          },
+          { ...strict, description: 'Where the rule stands in the common frameworks.' },
+        ),
+      ),
+      runbook: Type.Optional(text('What to do about the alert: a few sentences, or a URL.')),
+      enabled: Type.Optional(Type.Boolean({ description: 'false: the rule is loaded and tested but never matches.' })),
+      groupBy: Type.Optional(
+        Type.Array(parts.fieldName, {
+          minItems: 1,
+          uniqueItems: true,
+          description: 'Within the window, matches with equal values of these fields are one alert. Needs "window".',
+        }),
+      ),
+      window: Type.Optional(
+        matching(
+          '^\\d+(\\.\\d+)?(ms|s|m|h|d)$',
+          'a duration such as 30s, 10m or 1h',
+          'For how long after the first match its repeats are folded. Needs "groupBy".',
+        ),
+      ),
+      tests: Type.Optional(
+        Type.Array(
+          Type.Object(
+            {
+              name: text('What the test claims.'),
+              events: Type.Array(parts.event, {
+                minItems: 1,
+                description:
+                  'Events, judged in order. One without a type has the first in "on"; one without a time comes a second after the one before.',
+              }),
+              alerts: Type.Integer({ minimum: 0, title: 'a whole number', description: 'How many alerts they raise.' }),
+            },
+            strict,
+          ),
+          { description: 'The rule proves itself: at least one test that raises an alert, and one that does not.' },
+        ),
+      ),
+    },
+    strict,
+  )
+  return Type.Object(
+    {
+      $schema: Type.Optional(Type.String({ description: 'This schema, for the editor.' })),
+      pack: matching(
+        '^[a-z0-9]+(-[a-z0-9]+)*$',
+        'lower-case words joined by hyphens, such as my-team',
+        'Name of the pack.',
+      ),
+      version: text('Version of the pack.'),
+      lists: Type.Optional(
+        Type.Record(
+          Type.String({ pattern: '^([a-z0-9]+(-[a-z0-9]+)*/)?[a-z][a-z0-9_]*$' }),
+          Type.Array(parts.listEntry),
+          {
+            ...strict,
+            title: 'lower-case list names such as my_agents, or <pack>/<list> to add to the list of another pack',
+            description:
+              'Values by name; a rule says "@name" where an array may stand. <pack>/<name> adds to a list of another pack.',
+          },
+        ),
+      ),
+      rules: Type.Array(rule, { description: 'The rules.' }),
+    },
+    { ...strict, title: 'an object with "pack", "version" and "rules"' },
+  )
+}
+
+/** A JSON Schema in plain JSON. */
+type Plain = { [key: string]: unknown }
+
+/** Makes the schema refuse members that it doesn't know, and drops the field numbers of the capture format. */
+function strictly(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(strictly)
+  if (typeof schema !== 'object' || schema === null) return schema
+  const { n: _, ...rest } = Object.fromEntries(Object.entries(schema).map(([key, inner]) => [key, strictly(inner)]))
+  return 'properties' in rest ? { ...rest, additionalProperties: false } : rest
+}
+
+/** Any part of an event: of its required members only a test's author knows which matter. */
+function partOfEvent(): Plain {
+  const { required: _, ...event } = strictly(JSON.parse(JSON.stringify(Event))) as Plain
+  return event
+}
+
+const Pack = packOf({
+  condition: Type.Unknown(),
+  fieldName: Type.String({ title: 'the name of a field' }),
+  listEntry: Type.Unknown(),
+  event: Type.Unsafe(partOfEvent()),
+})
+export type PackSource = Static<typeof Pack>
+export type RuleSource = PackSource['rules'][number]
+
+/** For the check on loading: everything but conditions, field names and list entries. */
+export const packSchema: Plain = JSON.parse(JSON.stringify(Pack))
+
+const definition = (name: string): TSchema => Type.Unsafe({ $ref: `#/definitions/${name}` })
+const scalar = Type.Union([Type.String(), Type.Number(), Type.Boolean()])
+const listName = Type.String({ pattern: listReference.source, description: 'The name of a list of this pack.' })
+
+const kindOf = (field: Pick<Field, 'type' | 'multiple'>) => (field.multiple ? `${field.type}s` : field.type)
+
+/** What may stand behind a field: a value of its type, or operators that it can be asked with. */
+function askedOf(field: Field): TSchema {
+  const asked = operatorsFor(field).map(({ name, description, takes, operand }) => {
+    const one = operand(field.type)
+    const many = Type.Union([Type.Array(one, { minItems: 1 }), listName])
+    const schema = { one, many, 'one or many': Type.Union([one, many]) }[takes]
+    return [name, Type.Optional(Type.Union([schema], { description }))] as const
+  })
+  const [equals] = operatorsFor(field)
+  const value = equals?.operand(field.type) ?? scalar
+  return Type.Union([value, Type.Object(Object.fromEntries(asked), { ...strict, minProperties: 1 })])
+}
+
+/** What a condition may ask of fields. It knows the joins by name only, and so doesn't contain itself. */
+function fieldTestsSchema(): TSchema {
+  const named = [...fields.values()].map((field) => {
+    const on = `On events of type ${field.eventTypes.join(', ')}.`
+    const values = field.values ? ` One of ${field.values.join(', ')}.` : ''
+    const description = `${field.description}${values} ${on}`
+    return [field.name, Type.Unsafe({ description, allOf: [definition(kindOf(field))] })] as const
+  })
+  const isMap = ([name]: readonly [string, TSchema]) => name.endsWith('.<name>')
+  const maps = named.filter(isMap).map(([name, schema]) => {
+    const prefix = name.slice(0, -'<name>'.length)
+    return [`^${prefix.replaceAll('.', '\\.')}.+$`, schema] as const
+  })
+  return Type.Unsafe({
+    type: 'object',
+    properties: { all: true, any: true, not: true, ...Object.fromEntries(named.filter((entry) => !isMap(entry))) },
+    patternProperties: Object.fromEntries(maps),
+    additionalProperties: false,
+  })
+}
+
+/** Small, since it contains itself: validators that compile a schema spend a stack frame of its size on each level. */
+function conditionSchema(): TSchema {
+  const conditions = Type.Array(definition('condition'), { minItems: 1 })
+  return Type.Unsafe({
+    type: 'object',
+    description: 'All members must hold: fields, or all, any, not.',
+    minProperties: 1,
+    properties: {
+      all: Type.Unsafe({ ...conditions, description: 'Each of these holds.' }),
+      any: Type.Unsafe({ ...conditions, description: 'One of these holds.' }),
+      not: Type.Unsafe({ description: 'This does not hold.', allOf: [definition('condition')] }),
+    },
+    allOf: [definition('field_tests')],
+  })
+}
+
+/** The published schema, as rules/schema.json holds it. */
+export function publishedSchema(): Plain {
+  const kinds = Object.fromEntries([...fields.values()].map((field) => [kindOf(field), askedOf(field)]))
+  const names = [...fields.keys()].filter((name) => !name.endsWith('.<name>'))
+  const pack = packOf({
+    condition: definition('condition'),
+    fieldName: Type.Union([Type.Enum(names), Type.String({ pattern: '^k8s\\.pod\\.label\\..+$' })]),
+    listEntry: Type.Union([
+      scalar,
+      Type.Object({ value: scalar, note: text('What the value is, or where it comes from.') }, strict),
+    ]),
+    event: definition('event'),
+  })
+  const { title: _, ...shape } = JSON.parse(JSON.stringify(pack))
+  return {
+    $schema: 'http://json-schema.org/draft-07/schema#',
+    $id: schemaId,
+    title: 'Nightjar rule pack',
+    ...shape,
+    definitions: JSON.parse(
+      JSON.stringify({
+        condition: conditionSchema(),
+        field_tests: fieldTestsSchema(),
+        ...kinds,
+        event: partOfEvent(),
+      }),
+    ),
+  }
+}

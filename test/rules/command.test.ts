@@ -1,0 +1,139 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+let folder: string
+let program: string
+
+const rule = { id: 'r', name: 'R', on: ['exec'], when: { 'process.name': 'sh' }, severity: 'low', message: 'm' }
+const complete = {
+  ...rule,
+  description: 'd',
+  false_positives: ['f'],
+  tags: { mitre: ['T1059'] },
+  runbook: 'b',
+  tests: [
+    { name: 'a shell', events: [{ process: { name: 'sh' } }], alerts: 1 },
+    { name: 'no shell', events: [{ process: { name: 'ls' } }], alerts: 0 },
+  ],
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'nightjar-command-'))
+  program = join(folder, 'program.ts')
+  const command = join(import.meta.dirname, '../../sensor/commands/rules.ts')
+  await writeFile(
+    program,
+    `import { rulesCommand } from ${JSON.stringify(command)}
+     try { await rulesCommand().parseAsync(process.argv.slice(2), { from: 'user' }) } catch (error) { process.exitCode = error.exitCode }`,
+  )
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+/** Runs the command as a process of its own. */
+function run(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], { encoding: 'utf8' })
+  return { status, lines: stdout.split('\n').filter((line) => line !== ''), stderr }
+}
+
+async function packFile(name: string, ...rules: object[]): Promise<string> {
+  const file = join(folder, name)
+  await writeFile(file, JSON.stringify({ pack: name.replace('.json', ''), version: '1', rules }))
+  return file
+}
+
+test('the shipped packs: lint is silent, all tests pass, the list has them, exit 0', () => {
+  expect(run('lint')).toEqual({ status: 0, lines: [], stderr: '' })
+  expect(run('test')).toMatchObject({
+    status: 0,
+    lines: [expect.stringMatching(/^4 rules: \d+ tests passed, 0 failed$/)],
+  })
+  expect(run('list').lines).toHaveLength(4)
+  const listed = run('list', '--output', 'json').lines.map((line) => JSON.parse(line).id)
+  expect(listed).toContain('reverse-shell')
+})
+
+test('lint on a broken pack: one line a problem, all of them, exit 2', async () => {
+  const file = await packFile('broken.json', { ...rule, severity: 'hihg', when: { 'process.nam': 'x' } })
+  const { status, lines } = run('lint', file)
+  expect(status).toBe(2)
+  expect(lines).toEqual([
+    `error: ${file}: $.rules[0].severity: found "hihg", expected one of critical, high, medium, low, info (did you mean high?)`,
+    expect.stringMatching(/^error: .*\$\.rules\[0\]\.when\["process\.nam"\].*\(did you mean process\.name\?\)$/),
+  ])
+  const [json] = run('lint', file, '--output', 'json').lines
+  expect(JSON.parse(json ?? '')).toMatchObject({
+    severity: 'error',
+    file,
+    path: '$.rules[0].severity',
+    suggestion: 'high',
+  })
+})
+
+test('lint on a pack that is wrong through and through', async () => {
+  const rules = [
+    { ...rule, tests: 7, tags: { mitre: null }, on: 'exec', message: 1, groupBy: {}, unless: [[]] },
+    null,
+    [],
+  ]
+  const { status, lines } = run('lint', await packFile('wrong.json', ...(rules as object[])))
+  expect(status).toBe(2)
+  for (const line of lines) expect(line).toMatch(/^error: .*wrong\.json: \$\.rules\[[012]\]/)
+})
+
+test('lint on a pack that loads and lacks something: warnings, exit 1', async () => {
+  const { status, lines } = run('lint', await packFile('poor.json', rule))
+  expect(status).toBe(1)
+  expect(lines).toHaveLength(6)
+  for (const line of lines)
+    expect(line).toMatch(/^warning: .*poor\.json: \$\.rules\[0\]: found no .* in rule r, expected /)
+  expect(run('lint', await packFile('rich.json', complete))).toEqual({ status: 0, lines: [], stderr: '' })
+})
+
+test('lint reads a pack that adds to the shipped lists beside the shipped packs, and speaks of that pack alone', async () => {
+  const file = join(folder, 'mine.json')
+  const write = (list: string) =>
+    writeFile(file, JSON.stringify({ pack: 'mine', version: '1', lists: { [list]: ['/opt/agent'] }, rules: [] }))
+  await write('nightjar/metadata_agents')
+  expect(run('lint', file)).toEqual({ status: 0, lines: [], stderr: '' })
+  await write('nightjar/metadata_agent')
+  expect(run('lint', file)).toMatchObject({
+    status: 2,
+    lines: [expect.stringContaining('did you mean nightjar/metadata_agents?')],
+  })
+  await write('elsewhere/agents')
+  expect(run('lint', file)).toMatchObject({ status: 1, lines: [expect.stringContaining('which is not loaded')] })
+})
+
+test('test: a claim that fails is named with what was found, exit 1', async () => {
+  const tests = [...complete.tests, { name: 'a wish', events: [{ process: { name: 'ls' } }], alerts: 1 }]
+  const file = await packFile('wish.json', { ...complete, tests })
+  expect(run('test', file)).toMatchObject({
+    status: 1,
+    lines: [
+      `${file}: $.rules[0]: rule r, test "a wish": found 0 alerts, expected 1`,
+      '1 rules: 2 tests passed, 1 failed',
+    ],
+  })
+  const results = run('test', file, '--output', 'json').lines.map((line) => JSON.parse(line).ok)
+  expect(results).toEqual([true, true, false])
+})
+
+test('test and list on rules that cannot be loaded: the problems on stderr, nothing on stdout, exit 2', async () => {
+  const file = await packFile('bad.json', { ...rule, when: {} })
+  for (const command of ['test', 'list']) {
+    const { status, lines, stderr } = run(command, file)
+    expect([status, lines]).toEqual([2, []])
+    expect(stderr).toContain('bad.json: $.rules[0].when: found an empty object')
+  }
+  expect(run('lint', join(folder, 'missing.json')).status).toBe(2)
+})
+
+test('bad usage: exit 2', () => {
+  expect(run('lint', '--outptu', 'json').status).toBe(2)
+  expect(run('lint', '--output', 'xml').status).toBe(2)
+  expect(run('lnit').status).toBe(2)
+  expect(run('lint', '--help').status).toBe(0)
+})

@@ -1,0 +1,145 @@
+/** Random conditions and events over a small vocabulary, so that they often have to do with each other. */
+import fc from 'fast-check'
+import { fieldOf } from '../../rules/fields.ts'
+import { operatorsFor } from '../../rules/operators.ts'
+import { type Event, eventTypes } from '../../sensor/event.ts'
+
+const names = ['', 'sh', 'bash', 'python3.11', 'a/b', '*', 'SH', 'é🐚', '@shells', 'a\nb']
+const parts = ['', 's', 'sh', 'on3', '/', '.', '🐚', '@x']
+const globs = ['*', '?', 'sh*', '*sh', 'p*1?', 'a*b', '', '?*', 'é*']
+const patterns = ['sh', '^sh$', '^(ba)?sh$', '[0-9]+', 'a.b', '', '^$', 'x|y|h']
+const addresses = [
+  '10.0.0.1',
+  '::ffff:10.0.0.1',
+  '169.254.169.254',
+  'fd00:ec2::254',
+  'FD00:EC2:0:0:0:0:0:254',
+  '::1',
+  '0:0:0:0:0:0:0:1',
+]
+const networks = ['10.0.0.0/8', '0.0.0.0/0', '169.254.169.254/32', 'fd00::/8', '::/0', '::1/128', '10.0.0.1/31']
+const numbers = [0, 1, 2, 5, 1000]
+
+export const vocabulary = {
+  names,
+  parts,
+  globs,
+  patterns,
+  addresses,
+  networks,
+  numbers,
+}
+
+const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined })
+const record = (shape: Record<string, fc.Arbitrary<unknown>>) => fc.record(shape, { requiredKeys: [] })
+const name = fc.constantFrom(...names)
+const integer = fc.constantFrom(...numbers)
+const address = record({ ip: fc.constantFrom(...addresses), port: integer })
+
+const processShape = {
+  pid: integer,
+  name,
+  command_args: fc.array(name, { maxLength: 3 }),
+  executable: record({ path: name, deleted: fc.boolean() }),
+  stdin: record({ type: name, peer: address }),
+  start_time: fc.constantFrom(0.5, 1, 2),
+}
+
+export const eventArbitrary: fc.Arbitrary<Event> = fc
+  .record({
+    type: fc.constantFrom(...eventTypes),
+    time: integer,
+    process: optional(record({ ...processShape, ancestors: fc.array(record(processShape), { maxLength: 3 }) })),
+    destination: optional(address),
+    container: optional(record({ id: name })),
+    k8s: optional(
+      record({ pod: record({ label: fc.dictionary(fc.constantFrom('app', 'a.b/c', 'constructor'), name) }) }),
+    ),
+  })
+  // Absent, never undefined.
+  .map((event) => JSON.parse(JSON.stringify(event)))
+
+export const fieldNames = [
+  'type',
+  'event.type',
+  'time',
+  'process.pid',
+  'process.name',
+  'process.command_args',
+  'process.executable.path',
+  'process.executable.deleted',
+  'process.stdin.type',
+  'process.stdin.peer.ip',
+  'process.stdin.peer.port',
+  'process.start_time',
+  'process.parent.name',
+  'process.parent.command_args',
+  'process.parent.stdin.peer.ip',
+  'process.ancestors.name',
+  'process.ancestors.pid',
+  'process.ancestors.command_args',
+  'process.ancestors.executable.deleted',
+  'process.ancestors.stdin.peer.ip',
+  'destination.ip',
+  'destination.port',
+  'container.id',
+  'k8s.pod.label.app',
+  'k8s.pod.label.a.b/c',
+  'k8s.pod.label.constructor',
+]
+
+const oneOrMany = (values: string[]) => fc.oneof(fc.constantFrom(...values), fc.subarray(values, { minLength: 1 }))
+const bounds = fc
+  .record({ gt: integer, gte: integer, lt: integer, lte: integer }, { requiredKeys: [] })
+  .filter((limits) => Object.keys(limits).length > 0)
+
+const scalars: Record<string, fc.Arbitrary<unknown>> = {
+  string: name,
+  ip: fc.constantFrom(...addresses),
+  integer,
+  number: fc.constantFrom(0, 0.5, 1, 1000),
+  boolean: fc.boolean(),
+}
+
+function operandFor(operator: string, type: string, values: readonly string[] | undefined): fc.Arbitrary<unknown> {
+  const scalar = values ? fc.constantFrom(...values) : (scalars[type] ?? fc.constant(null))
+  const operands: Record<string, fc.Arbitrary<unknown>> = {
+    equals: scalar,
+    in: fc.array(scalar, { minLength: 1, maxLength: 3 }),
+    // A text that is the name of a list stands for the list, so it's only a literal inside an array.
+    startsWith: oneOrMany(parts).filter((operand) => operand !== '@x'),
+    endsWith: oneOrMany(parts).filter((operand) => operand !== '@x'),
+    contains: oneOrMany(parts).filter((operand) => operand !== '@x'),
+    glob: oneOrMany(globs),
+    regex: oneOrMany(patterns),
+    cidr: oneOrMany(networks),
+    exists: fc.boolean(),
+    length: fc.oneof(integer, bounds),
+  }
+  return operands[operator] ?? scalars.number ?? scalar
+}
+
+const test = fc.constantFrom(...fieldNames).chain((fieldName) => {
+  const field = fieldOf(fieldName)
+  if (field === undefined) throw new Error(`no field ${fieldName}`)
+  const asked = operatorsFor(field).map(({ name: operator }) =>
+    operandFor(operator, field.type, field.values).map((operand) => [operator, operand] as const),
+  )
+  const operators = fc
+    .array(fc.oneof(...asked), { minLength: 1, maxLength: 2 })
+    .map((entries) => Object.fromEntries(entries))
+  const value = fc.oneof({ weight: 3, arbitrary: operators }, operandFor('equals', field.type, field.values))
+  return value.map((operand) => ({ [fieldName]: operand }))
+})
+
+/** A condition without fault, as JSON. */
+export const conditionArbitrary = fc.letrec<{ condition: object }>((tie) => ({
+  condition: fc.oneof(
+    { depthSize: 'small', withCrossShrink: true },
+    { weight: 5, arbitrary: test },
+    { weight: 1, arbitrary: fc.tuple(test, test).map(([one, other]) => ({ ...one, ...other })) },
+    { weight: 2, arbitrary: fc.record({ all: fc.array(tie('condition'), { minLength: 1, maxLength: 3 }) }) },
+    { weight: 2, arbitrary: fc.record({ any: fc.array(tie('condition'), { minLength: 1, maxLength: 3 }) }) },
+    { weight: 2, arbitrary: fc.record({ not: tie('condition') }) },
+  ),
+})).condition
