@@ -48,9 +48,10 @@ export interface Exec extends Actor {
   started: number
   path?: string
   deleted: boolean
-  directory: string
+  /** Absent only if its lines were lost. */
+  directory?: string
   args: string[]
-  /** Arguments beyond limits.ARGS_MAX bytes were not sent. */
+  /** There are more: beyond limits.ARGS_MAX bytes, or behind a chunk that was lost. */
   argsCut: boolean
   stdio: (Descriptor | undefined)[]
   parentSockets: Socket[]
@@ -137,7 +138,7 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
         case 'cgroup_removed':
           return events.act({ act: 'cgroup_removed', time: record.time, id: record.id })
         case 'cgroup': {
-          const path = pathOf(take(record), sections.CGROUP)
+          const path = cgroupPath(take(record), record.parts)
           return path === undefined ? undefined : events.act({ act: 'cgroup', time: record.time, id: record.id, path })
         }
         case 'exec':
@@ -166,7 +167,9 @@ const SOCK_STREAM = 1
 const actor = ({ time, pid, ppid, cgroup, uid, gid }: Actor): Actor => ({ time, pid, ppid, cgroup, uid, gid })
 
 function execOf(record: RecordOf<'exec'>, parts: Part[]): Exec {
-  const path = pathOf(parts, sections.EXECUTABLE)
+  const whole = parts.length === record.parts
+  const path = pathOf(parts, sections.EXECUTABLE, whole)
+  const directory = pathOf(parts, sections.DIRECTORY, whole) ?? (whole ? '/' : undefined)
   const text = textOf(parts.filter(inSection(sections.ARGUMENTS)))
   return {
     act: 'exec',
@@ -174,12 +177,12 @@ function execOf(record: RecordOf<'exec'>, parts: Part[]): Exec {
     started: record.started,
     ...(path !== undefined && { path }),
     deleted: record.links === 0,
-    directory: pathOf(parts, sections.DIRECTORY) ?? '/',
-    args: splitArguments(text.bytes.subarray(0, limits.ARGS_MAX)),
-    argsCut: text.length > limits.ARGS_MAX,
+    ...(directory !== undefined && { directory }),
+    args: splitArguments(text.bytes),
+    argsCut: text.bytes.length < text.length || (!whole && text.length === 0), // argv[0] is always there
     stdio: stdioOf(parts),
     parentSockets: parts.filter((part) => part.record === 'parent_socket').map(socketOf),
-    incomplete: parts.length !== record.parts,
+    incomplete: !whole,
   }
 }
 
@@ -188,14 +191,23 @@ const inSection =
   (part: Part): part is RecordOf<'text'> =>
     part.record === 'text' && part.section === section
 
-/** Chunks of one text -> the text, and the length that it has in the kernel. */
-const textOf = (chunks: RecordOf<'text'>[]): { bytes: Buffer; length: number } => ({
-  bytes: Buffer.concat(chunks.map((chunk) => chunk.bytes)),
-  length: chunks[0]?.length ?? 0,
-})
+/** Chunks of one text -> the text up to the first chunk that was lost, and the length that it has in the kernel. */
+function textOf(chunks: RecordOf<'text'>[]): { bytes: Buffer; length: number } {
+  const sent: Uint8Array[] = []
+  let end = 0
+  for (const chunk of chunks) {
+    if (chunk.at !== end) break
+    sent.push(chunk.bytes)
+    end += chunk.bytes.length
+  }
+  return { bytes: Buffer.concat(sent), length: chunks[0]?.length ?? 0 }
+}
 
-/** Path components, last first -> the path; undefined without any. A path too deep to be sent begins with `…`. */
-function pathOf(parts: Part[], section: number): string | undefined {
+/**
+ * Path components, last first -> the path; undefined without any. A path begins with `…` if it is too deep to be sent,
+ * or if it is not known to be `whole`: then its last name is right, and any other may be missing.
+ */
+function pathOf(parts: Part[], section: number, whole: boolean): string | undefined {
   const components = new Map<number, RecordOf<'text'>[]>()
   for (const part of parts.filter(inSection(section))) {
     const chunks = components.get(part.index)
@@ -203,9 +215,25 @@ function pathOf(parts: Part[], section: number): string | undefined {
     else components.set(part.index, [part])
   }
   if (components.size === 0) return undefined
-  const names = [...components.values()].map((chunks) => decode(cutAtNul(textOf(chunks).bytes)))
-  const path = `/${names.reverse().join('/')}`
-  return components.has(limits.PATH_DEPTH - 1) ? `…${path}` : path
+  const texts = [...components.values()].map(textOf)
+  const last = components.has(0) ? texts[0] : undefined
+  if (!whole && (!last || last.bytes.length < last.length)) return undefined
+  const path = `/${texts
+    .map(({ bytes }) => decode(cutAtNul(bytes)))
+    .reverse()
+    .join('/')}`
+  return !whole || components.has(limits.PATH_DEPTH - 1) ? `…${path}` : path
+}
+
+/**
+ * The path of an announced cgroup; undefined where a part of it was lost, or it is deeper or has longer names than are
+ * sent: half a path would name another container, and the cgroup can still be found by its id.
+ */
+function cgroupPath(parts: Part[], expected: number): string | undefined {
+  const names = parts.filter(inSection(sections.CGROUP))
+  if (parts.length !== expected || names.some(({ index }) => index === limits.CGROUP_DEPTH - 1)) return undefined
+  const path = pathOf(names, sections.CGROUP, true)
+  return path?.split('/').some((name) => Buffer.byteLength(name) >= limits.CGROUP_NAME_MAX) ? undefined : path
 }
 
 const stdioOf = (parts: Part[]): (Descriptor | undefined)[] =>
@@ -248,7 +276,8 @@ function ipv6(part: RecordOf<'socket' | 'parent_socket'>): string {
   return address.isIPv4MappedAddress() ? address.toIPv4Address().toString() : address.toString()
 }
 
-const decoder = new TextDecoder('utf-8')
+/** A byte order mark is a character as any other: dropped, it would make one name look like another. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 const decode = (bytes: Uint8Array) => decoder.decode(bytes)
 
 function cutAtNul(bytes: Buffer): Buffer {

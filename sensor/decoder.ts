@@ -41,6 +41,8 @@ const lostNotice = /^Lost (\d+) events$/
 
 export function createDecoder(events: DecoderEvents): Decoder {
   let rest: Buffer = Buffer.alloc(0)
+  /** Within a line that was rejected for its length: what is left of it is no line of its own. */
+  let skipping = false
 
   const line = (text: string) => {
     const decoded = decodeLine(text)
@@ -56,13 +58,15 @@ export function createDecoder(events: DecoderEvents): Decoder {
         rest.length > 0 ? Buffer.concat([rest, chunk]) : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
       let start = 0
       for (let at = data.indexOf(newline); at >= 0; at = data.indexOf(newline, start)) {
-        line(data.toString('latin1', start, at))
+        if (!skipping) line(data.toString('latin1', start, at))
+        skipping = false
         start = at + 1
       }
-      rest = data.subarray(start)
+      rest = skipping ? Buffer.alloc(0) : data.subarray(start)
       if (rest.length > longestLine) {
         events.reject(rest.toString('latin1', 0, 100))
         rest = Buffer.alloc(0)
+        skipping = true
       }
     },
     end() {

@@ -101,6 +101,7 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
       case 'exec': {
         const entry = actor(act)
         wiring.forget(entry)
+        describeParent(entry, act)
         describeExec(entry, act, clock)
         wiring.execed(entry, act.parentSockets)
         return send('exec', act.time, entry)
@@ -167,11 +168,16 @@ function inherited(parent: ProcessBase | undefined): ProcessBase {
   return rest
 }
 
+/** What an exec shows of the parent: whether it listens, now. */
+function describeParent(entry: Entry, { ppid, parentSockets }: Exec): void {
+  const [parent, ...others] = entry.ancestors
+  if (!parent || parent.pid !== ppid) return
+  const { listening: _, ...rest } = parent
+  const socket = parentSockets.find((socket) => socket.listening)
+  entry.ancestors = [{ ...rest, ...(socket && { listening: { port: socket.localPort } }) }, ...others]
+}
+
 function describeExec(entry: Entry, exec: Exec, clock: Clock): void {
-  const parent = entry.ancestors[0]
-  const listening = exec.parentSockets.find((socket) => socket.listening)
-  // The parent's description is shared by its children: what one exec shows of it holds for the next events too.
-  if (parent && parent.pid === exec.ppid && listening) parent.listening = { port: listening.localPort }
   entry.stdio = exec.stdio
   const [stdin, stdout, stderr] = describeStdio(entry, exec.parentSockets)
   const name = exec.path === undefined ? undefined : programName(exec.path, exec.args)
