@@ -100,8 +100,7 @@ function appletAt(args: string[]): number {
 }
 
 /** A login shell's own name begins with a dash. */
-const calledAs = (args: string[], at: number) =>
-  baseName((args[at] ?? '').slice(at === 0 && args[0]?.[0] === '-' ? 1 : 0))
+const calledAs = (args: string[], at: number) => baseName((args[at] ?? '').replace(at === 0 ? /^-/ : '', ''))
 
 /** What program this is: the executable's file name or, for a multi-call binary, the applet it was called as. */
 export function programName(executable: string, args: string[]): string {

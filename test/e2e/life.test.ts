@@ -90,7 +90,7 @@ describe('the sensor lives, dies and comes back without a lie', () => {
     for (const page of ['healthz', 'readyz']) expect((await fetch(`${sensor.url}/${page}`)).status).toBe(200)
     const text = await (await fetch(`${sensor.url}/metrics`)).text()
     for (const line of text.split('\n').filter((line) => line !== ''))
-      expect(line).toMatch(/^(# (HELP|TYPE) \S+ .*|[a-z_]+(\{[^{}]*\})? \S+)$/)
+      expect(line).toMatch(/^(# (HELP|TYPE) \S+ .*|[a-z0-9_]+(\{[^{}]*\})? \S+)$/)
   })
 
   kernelTest('SIGHUP takes over new rules, keeps the old ones when the new are bad, and says why', async () => {
