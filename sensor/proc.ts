@@ -18,7 +18,10 @@ export interface RunningProcess {
 
 const nanosecondsPerTick = 1e7 // USER_HZ is 100 on every architecture that we run on
 
-/** All processes of the PID namespace that `root` (a procfs) shows; those that end meanwhile are left out. */
+/**
+ * All processes of the PID namespace that `root` (a procfs) shows. Left out are those that end meanwhile, and those that
+ * this process may not look at (a procfs mounted with hidepid, without CAP_SYS_PTRACE).
+ */
 export function runningProcesses(root = '/proc'): RunningProcess[] {
   return readdirSync(root)
     .filter((name) => /^\d+$/.test(name))
@@ -48,7 +51,7 @@ function runningProcess(root: string, pid: number): RunningProcess | undefined {
       ...(executable !== undefined && { executable }),
     }
   } catch (error) {
-    if (isGone(error)) return undefined
+    if (isHidden(error)) return undefined
     throw error
   }
 }
@@ -61,5 +64,5 @@ function link(path: string): string | undefined {
   }
 }
 
-const isGone = (error: unknown) =>
-  error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH')
+const hiding = new Set<unknown>(['ENOENT', 'ESRCH', 'EPERM', 'EACCES'])
+const isHidden = (error: unknown) => error instanceof Error && 'code' in error && hiding.has(error.code)

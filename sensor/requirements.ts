@@ -1,6 +1,6 @@
 /** What the sensor needs of a machine, checked one by one, each with its remedy. */
 import { execFile } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
 import { release } from 'node:os'
 import { promisify } from 'node:util'
 
@@ -74,12 +74,16 @@ function kernelTypes(): Check {
 }
 
 function tracepoints(): Check {
-  const there = existsSync(`${tracefs}/events/sched/sched_process_exec/format`)
-  return {
-    name: 'tracefs',
-    ok: there,
-    found: there ? tracefs : `no tracepoints under ${tracefs}`,
-    remedy: `as root: mount -t tracefs tracefs ${tracefs}`,
+  const name = 'tracefs'
+  const remedy = `as root: mount -t tracefs tracefs ${tracefs}`
+  try {
+    accessSync(`${tracefs}/events/sched/sched_process_exec/format`, constants.R_OK)
+    return { name, ok: true, found: tracefs }
+  } catch (error) {
+    // It is root's alone (mode 0700): for others that says nothing about whether it is mounted.
+    if (error instanceof Error && 'code' in error && error.code === 'EACCES')
+      return { name, ok: undefined, found: `${tracefs} is closed to this user` }
+    return { name, ok: false, found: `no tracepoints under ${tracefs}`, remedy }
   }
 }
 
