@@ -25,6 +25,7 @@ const constants: Record<string, number> = {
   AF_INET: 2, // include/linux/socket.h
   AF_INET6: 10,
   TCP_SYN_SENT: 2, // include/net/tcp_states.h
+  IPPROTO_TCP: 6, // include/uapi/linux/in.h
   CLONE_THREAD: 0x10000, // include/uapi/linux/sched.h
   MOUNT_OFFSET: 32, // offset of mnt in struct mount, fs/mount.h: the same on every 64-bit kernel since 3.x
 }

@@ -39,9 +39,10 @@ const timed = ({ start_time, ...process }: ProcessBase) => ({
   ...(start_time !== undefined && { start_time: rfc3339(start_time) }),
 })
 
-/** Unix milliseconds -> RFC 3339 in UTC, to the microsecond. */
+/** Unix milliseconds -> RFC 3339 in UTC, to the nearest microsecond: a double of this size is never exactly one. */
 export function rfc3339(time: number): string {
   const milliseconds = Math.floor(time)
-  const micros = String(Math.floor((time - milliseconds) * 1000)).padStart(3, '0')
-  return new Date(milliseconds).toISOString().replace('Z', `${micros}Z`)
+  const micros = Math.round((time - milliseconds) * 1000)
+  if (micros === 1000) return rfc3339(milliseconds + 1)
+  return new Date(milliseconds).toISOString().replace('Z', `${String(micros).padStart(3, '0')}Z`)
 }

@@ -113,6 +113,24 @@ export interface CaptureRead {
   truncated?: string
 }
 
+/** The last millisecond of the year 9999: RFC 3339 can write none that is later. */
+const latestTime = 253_402_300_799_999
+
+/** Whether every time in the event is one that an alert can tell. */
+function hasTimes({ time, process }: Event): boolean {
+  const starts = [process, ...(process?.ancestors ?? [])].map((process) => process?.start_time)
+  return typeof time === 'number' && [time, ...starts].every((at = 0) => at >= 0 && at <= latestTime)
+}
+
+async function* pieces(path: string): AsyncGenerator<Buffer> {
+  try {
+    yield* createReadStream(path)
+  } catch (error) {
+    if (!(error instanceof Error) || 'path' in error) throw error
+    throw new CaptureError(`${path}: can't be read: ${error.message}`) // a folder: opening it works
+  }
+}
+
 /** Gives every event of the capture to `onEvent`, in order. Throws CaptureError, or the error of opening the file. */
 export async function readCapture(path: string, onEvent: (event: Event) => void): Promise<CaptureRead> {
   const damaged = (at: number, found: string, expected: string) =>
@@ -131,8 +149,8 @@ export async function readCapture(path: string, onEvent: (event: Event) => void)
       header = true
     } else if (end !== undefined) throw damaged(at, 'more data after the end', 'nothing')
     else if (entry.event) {
-      if (typeof entry.event.type !== 'string' || typeof entry.event.time !== 'number')
-        throw damaged(at, 'an event without type or time', 'a whole event')
+      if (typeof entry.event.type !== 'string' || !hasTimes(entry.event))
+        throw damaged(at, 'an event without a type, or with a time that is none', 'a whole event')
       events++
       onEvent(entry.event)
     } else if (entry.end) {
@@ -141,7 +159,7 @@ export async function readCapture(path: string, onEvent: (event: Event) => void)
     } else throw damaged(at, 'an empty entry', 'an event or the end')
   }
 
-  for await (const chunk of createReadStream(path)) {
+  for await (const chunk of pieces(path)) {
     rest = rest.length > 0 ? Buffer.concat([rest, chunk]) : chunk
     let used = 0
     for (;;) {

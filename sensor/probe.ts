@@ -36,6 +36,8 @@ export interface ProbeOptions {
   onLoss(stage: 'kernel_buffer' | 'decoder', count: number): void
   onHeartbeat(): void
   onRestart(): void
+  /** It takes the place of another one that has just been stopped, which is why. It is tried until it works. */
+  replaces?: string
 }
 
 export interface Probe {
@@ -60,9 +62,10 @@ const stderrKept = 20
 
 const environment = (chunk: number) => ({
   ...process.env,
-  // The largest buf(). Each bpftrace reads its own name of the setting: up to 0.19 the first, from 0.22 the second.
+  // The largest buf(). Each bpftrace reads its own name of the setting, the older one the first; the newer one counts
+  // the length field of a buffer in.
   BPFTRACE_STRLEN: String(chunk),
-  BPFTRACE_MAX_STRLEN: String(chunk),
+  BPFTRACE_MAX_STRLEN: String(chunk + 8),
   // Pages per CPU of the buffer between kernel and bpftrace: 8 MiB hold some 40,000 lines.
   BPFTRACE_PERF_RB_PAGES: '2048',
   BPFTRACE_MAP_KEYS_MAX: '16384',
@@ -81,8 +84,9 @@ export function startProbe(options: ProbeOptions): Probe {
   let delay = firstDelay
   let timer: NodeJS.Timeout | undefined
   /** When the kernel side was last heard of, and why it fell silent; unset before the first start. */
-  let blind: { since: number; reason: 'probe_exited' | 'probe_stalled'; detail: string } | undefined
-  let everUp = false
+  let blind: { since: number; reason: Gap['reason']; detail: string } | undefined
+  if (options.replaces) blind = { since: performance.now(), reason: 'probe_replaced', detail: options.replaces }
+  let everUp = blind !== undefined
 
   const start = () => {
     const [chunk = 64] = chunkSizes

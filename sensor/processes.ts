@@ -49,7 +49,6 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
       const gone = exited.shift()
       if (!gone) return
       if (entries.get(gone.pid) === gone.entry) entries.delete(gone.pid)
-      wiring.forget(gone.entry)
     }
   }
 
@@ -131,6 +130,8 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
         const entry = entries.get(act.pid)
         if (!entry || entry.exited) return
         entry.exited = true
+        wiring.forget(entry)
+        entry.parent = undefined // or a daemon that forks itself anew would drag all its past along
         exited.push({ pid: act.pid, entry, time: act.time })
         entry.described = { ...entry.described, exit_code: exitCode(act.code) }
         return send('exit', act.time, entry)

@@ -33,10 +33,11 @@ export async function checks(): Promise<Check[]> {
   return [kernel(), privileges(), kernelTypes(), tracepoints(), lockdown(), await bpftrace(), cgroups()]
 }
 
-/** Throws, with every remedy, if the probes can't work here. */
-export async function requirements(): Promise<void> {
-  const missing = (await checks()).filter(({ ok }) => ok === false)
-  if (missing.length === 0) return
+/** What is there, by the name of the check. Throws, with every remedy, if the probes can't work here. */
+export async function requirements(): Promise<Map<string, string>> {
+  const all = await checks()
+  const missing = all.filter(({ ok }) => ok === false)
+  if (missing.length === 0) return new Map(all.map(({ name, found }) => [name, found]))
   const lines = missing.map(({ name, found, remedy }) => `  ${name}: found ${found}; ${remedy}`)
   throw new Error(
     ['This machine does not let Nightjar watch the kernel:', ...lines, 'Without any of that: npm run demo'].join('\n'),

@@ -1,11 +1,13 @@
 /**
- * Resolves, with why, when the process is to end: SIGTERM, SIGINT, or so many milliseconds after `started`.
+ * Resolves, with why, when the process is to end: SIGTERM, SIGINT, nobody reads its output any more (`| head`), or so
+ * many milliseconds after `started`.
  * Rejects if `started` does.
  */
-export function ending(duration: number | undefined, started: Promise<void>): Promise<string> {
+export function ending(duration: number | undefined, started: Promise<void>, untilUnread = false): Promise<string> {
   return new Promise((resolve, reject) => {
     process.once('SIGTERM', () => resolve('SIGTERM'))
     process.once('SIGINT', () => resolve('SIGINT'))
+    if (untilUnread) process.stdout.on('error', () => resolve('the output is closed'))
     started.then(() => {
       if (duration !== undefined) setTimeout(resolve, duration, 'the duration is over')
     }, reject)

@@ -57,6 +57,7 @@ export function openStream(options: {
   let types = options.types
   let up = false
   let lostEvents = 0
+  let chunk = 0
 
   const pods = kubernetes && watchPods({ ...kubernetes, log, onChange: () => enricher.podsChanged() })
   const inPod = kubernetes?.source === 'service account'
@@ -112,10 +113,13 @@ export function openStream(options: {
     })
   }
 
-  const probe = (): Probe =>
+  const probe = (how: { chunkSizes: readonly number[]; replaces?: string }): Probe =>
     startProbe({
-      program: (chunk) => program(types, chunk),
-      chunkSizes,
+      ...how,
+      program(size) {
+        chunk = size
+        return program(types, size)
+      },
       log,
       onAct: order.push,
       onUp() {
@@ -135,7 +139,7 @@ export function openStream(options: {
       onHeartbeat: clock.refresh,
       onRestart: () => metrics.probeRestarts.inc(),
     })
-  let running = probe()
+  let running = probe({ chunkSizes })
 
   return {
     started: running.started,
@@ -145,11 +149,8 @@ export function openStream(options: {
     async want(wanted) {
       if (wanted.isSubsetOf(types)) return
       types = types.union(wanted)
-      const since = performance.now()
       await running.stop()
-      running = probe()
-      await running.started
-      gap({ reason: 'probe_replaced', seconds: Math.round(performance.now() - since) / 1000, detail: 'new rules' })
+      running = probe({ chunkSizes: [chunk], replaces: 'new rules' })
     },
     async stop() {
       await running.stop()

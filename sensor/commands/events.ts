@@ -48,7 +48,7 @@ async function streaming(
   await requirements()
   const stream = openStream({ types, config: read, log, metrics: createMetrics(), onEvent })
   try {
-    await ending(duration, stream.started)
+    await ending(duration, stream.started, true)
   } finally {
     await stream.stop()
   }

@@ -40,9 +40,14 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
 
   let config = read()
   const rules = await rulesOf(config)
-  await requirements()
+  const machine = await requirements()
   const metrics = createMetrics()
-  metrics.describeBuild({ version, nodejs: process.version })
+  metrics.describeBuild({
+    version,
+    nodejs: process.version,
+    kernel: machine.get('kernel'),
+    bpftrace: machine.get('bpftrace'),
+  })
   let exporters = await createExporters(config, { ...options, metrics, log })
   const capture = options.record === undefined ? undefined : await createCapture(options.record, captureFailed(log))
 

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -130,6 +130,45 @@ describe('the sensor lives, dies and comes back without a lie', () => {
     } finally {
       rmSync(directory, { recursive: true })
     }
+  })
+
+  kernelTest('SIGHUP with rules on another type of event: the kernel program is exchanged', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'nightjar-rules-'))
+    const rule = (on: string, when: object) => ({
+      id: `own-${on}`,
+      name: 'Own rule',
+      description: 'A program that a test runs.',
+      on: [on],
+      when,
+      severity: 'low',
+      message: `seen ${on}`,
+    })
+    const write = (...rules: object[]) =>
+      writeFileSync(join(directory, 'own.json'), JSON.stringify({ pack: 'own', version: '1', rules }))
+    try {
+      const onExec = rule('exec', { 'process.command_args': 'marker-exec' })
+      write(onExec)
+      const sensor = await start({ args: ['--no-builtin-rules', '--rules', directory] })
+      write(onExec, rule('connect', { 'process.command_args': 'marker-connect' }))
+      const attached = () => sensor.log.all.filter(({ msg }) => msg === 'kernel probes attached').length
+      sensor.child.kill('SIGHUP')
+      await expect.poll(attached, { timeout: 15_000 }).toBe(2)
+      await act('python3', ['-c', 'import socket;socket.socket().connect_ex(("127.0.0.1",9))', 'marker-connect'])
+      await sensor.alerts.first(({ message }) => message === 'seen connect')
+      await act('true', ['marker-exec'])
+      await sensor.alerts.first(({ message }) => message === 'seen exec')
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
+  })
+
+  kernelTest('events ends by itself when nobody reads it any more', async () => {
+    const script = `"$0" sensor/main.ts events --type exec | head -n 1`
+    const child = spawn('sh', ['-c', script, process.execPath], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const noise = setInterval(() => void act('true', []), 100)
+    const { stdout } = await output(child)
+    clearInterval(noise)
+    expect(JSON.parse(stdout)).toMatchObject({ type: 'exec' })
   })
 
   kernelTest('what it recorded raises the same alerts when it is replayed, without privileges', async () => {

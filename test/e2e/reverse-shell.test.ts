@@ -22,21 +22,21 @@ describe('a reverse shell raises one critical alert, with peer, arguments and an
   for (const shell of reverseShells)
     kernelTest(shell.name, async () => {
       // The answer proves that the shell was one: `$(( ))` is worked out by it.
-      const attacker = await startAttacker('echo owned-by-$((40+2)); exit\nexit\n')
+      const attacker = await startAttacker('echo owned-by-$((40+2)); exit\n')
       const home = join(directory, String(attacker.port))
       // PS1 and HOME: no start-up files of this machine's user in an interactive shell.
       const args = shell.args(attacker.port, directory)
       await act('timeout', ['10', shell.command, ...args], { env: { PATH: process.env.PATH, HOME: home } })
       rmSync(join(directory, 'f'), { force: true })
       await attacker.close()
-      expect(attacker.heard(), 'the shell obeyed').toContain('owned-by-42')
+      expect(attacker.heard(), `the shell obeyed: ${attacker.heard()}`).toContain('owned-by-42')
 
-      const mine = (alert: Alert) =>
-        alert.rule.id === 'reverse-shell' && JSON.stringify(alert.process).includes(`"port":${attacker.port}`)
+      const mine = ({ rule, process }: Alert) =>
+        rule.id === 'reverse-shell' && process?.stdin?.peer?.port === attacker.port
       const alert = await sensor.alerts.first(mine)
       expect(alert.severity).toBe('critical')
       expect(alert.process?.name).toMatch(shell.program)
-      expect(alert.process?.stdin?.peer).toEqual({ ip: '127.0.0.1', port: attacker.port })
+      expect(alert.process?.stdin?.peer?.ip).toBe('127.0.0.1')
       expect(alert.process?.command_args?.length).toBeGreaterThan(0)
       const lineage = [alert.process, ...(alert.process?.ancestors ?? [])].map((process) => process?.command_line)
       expect(lineage.join('\n'), 'the whole command line of who started it').toContain(
