@@ -28,7 +28,14 @@ const defaults = {
 } as const
 
 const Duration = (fallback: string, description: string) =>
-  Type.Optional(Type.String({ pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$', default: fallback, description }))
+  Type.Optional(
+    Type.String({
+      title: 'a duration such as 500ms, 10s or 1m',
+      pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$',
+      default: fallback,
+      description,
+    }),
+  )
 
 const FilePath = (description: string) =>
   Type.Optional(Type.Unsafe<string | null>({ type: ['string', 'null'], minLength: 1, description }))
@@ -37,6 +44,7 @@ const FilePath = (description: string) =>
 export const WebhookConfig = Type.Object(
   {
     name: Type.String({
+      title: 'a name of letters, digits, dots, underscores and hyphens, at most 63',
       pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$',
       description: 'Names the receiver in logs and metrics; unique among the exporters.',
     }),

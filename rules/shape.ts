@@ -3,7 +3,7 @@ import { Ajv, type ErrorObject } from 'ajv'
 import { type Fault, type JsonPath, nearest, show } from './problem.ts'
 
 interface Schema {
-  type?: string
+  type?: string | string[]
   title?: string
   enum?: readonly unknown[]
   minItems?: number
@@ -18,9 +18,13 @@ const words: Readonly<Record<string, string>> = {
   integer: 'a whole number',
   number: 'a number',
   boolean: 'true or false',
+  null: 'null',
 }
 
-const expectedOf = (schema: Schema): string => schema.title ?? words[schema.type ?? ''] ?? 'another value'
+const expectedOf = ({ title, type = [] }: Schema): string => {
+  const types = [type].flat().map((type) => words[type])
+  return title ?? (types.length > 0 ? types.join(' or ') : 'another value')
+}
 const listed = (values: readonly unknown[]): string => values.map(String).join(', ')
 
 type Explain = (error: ErrorObject, schema: Schema, path: JsonPath) => Fault

@@ -1,11 +1,12 @@
 /** The configuration file: YAML or JSON, checked against one schema that is published as sensor/config.schema.json. */
 import { readFileSync } from 'node:fs'
 import { type Static, Type } from 'typebox'
-import { LineCounter, parseDocument } from 'yaml'
+import { type Document, LineCounter, parseDocument } from 'yaml'
 import { stdoutFormats } from '../exporters/stdout.ts'
 import { WebhookConfig } from '../exporters/webhook.ts'
 import { problemIn } from '../rules/problem.ts'
 import { shapeChecker } from '../rules/shape.ts'
+import { addressForm, addressPattern } from './address.ts'
 import { UsageError } from './usage.ts'
 
 const closed = { additionalProperties: false }
@@ -26,8 +27,8 @@ export const Config = Type.Object(
         {
           address: Type.Optional(
             Type.String({
-              title: 'an address and a port such as 127.0.0.1:9464 or [::1]:9464',
-              pattern: '^(\\[[0-9a-fA-F:.]+\\]|[^:\\s]+):\\d{1,5}$',
+              title: addressForm,
+              pattern: addressPattern,
               default: '127.0.0.1:9464',
               description: 'Where /metrics, /healthz and /readyz are served.',
             }),
@@ -101,7 +102,7 @@ export function parseConfig(text: string, path: string): Config {
     const { line, col } = lineCounter.linePos(syntax.pos[0])
     throw new UsageError(`${path}:${line}:${col}: found ${syntax.message}, expected YAML or JSON`)
   }
-  const value: unknown = document.toJS() ?? {}
+  const value = plainValue(document, path)
   const faults = faultsOf(value)
   if (faults.length === 0) return value as Config
   const lines = faults.map((fault) => {
@@ -112,4 +113,14 @@ export function parseConfig(text: string, path: string): Config {
     return problemIn(path, fault, { line, column: col }).message
   })
   throw new UsageError(lines.join('\n'))
+}
+
+/** Throws UsageError for an alias that names nothing, and for aliases that multiply (yaml counts them). */
+function plainValue(document: Document, path: string): unknown {
+  try {
+    return document.toJS() ?? {}
+  } catch (error) {
+    const found = error instanceof Error ? error.message : String(error)
+    throw new UsageError(`${path}: $: found ${found}, expected YAML with few aliases, each after its anchor`)
+  }
 }

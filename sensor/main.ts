@@ -6,6 +6,7 @@ import { stdoutFormats } from '../exporters/stdout.ts'
 import { createEngine } from '../rules/engine.ts'
 import { builtinPacks, loadRules } from '../rules/load.ts'
 import { RuleError } from '../rules/problem.ts'
+import { addressForm, addressPattern } from './address.ts'
 import { rulesCommand } from './commands/rules.ts'
 import { parseDuration } from './duration.ts'
 import { eventTypes } from './event.ts'
@@ -21,8 +22,7 @@ const duration = (text: string): number => {
   return milliseconds
 }
 const address = (text: string): string => {
-  if (!/^(\[[0-9a-fA-F:.]+\]|[^:\s]+):\d{1,5}$/.test(text))
-    throw new InvalidArgumentError('expected an address and a port such as 127.0.0.1:9464 or [::1]:9464.')
+  if (!new RegExp(addressPattern).test(text)) throw new InvalidArgumentError(`expected ${addressForm}.`)
   return text
 }
 const types = (text: string) =>

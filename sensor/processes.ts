@@ -52,9 +52,10 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
     }
   }
 
-  const child = (pid: number, ppid: number, started: number): Entry => {
+  /** A new process; `described` is what is known of it besides its number and its parent's. */
+  const child = (pid: number, ppid: number, known: ProcessBase): Entry => {
     const parent = entries.get(ppid)
-    const described: ProcessBase = { ...inherited(parent?.described), pid, ppid, start_time: started }
+    const described: ProcessBase = { ...known, pid, ppid }
     const ancestors = parent ? [parent.described, ...parent.ancestors].slice(0, ancestorsKept) : []
     const entry: Entry = {
       described,
@@ -69,10 +70,10 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
     return entry
   }
 
-  /** The process of an act; one that the table missed is made from what the act says. */
+  /** The process of an act. Of one that the table missed no more is known than what the act says. */
   const actor = (act: { time: number; pid: number; ppid: number; cgroup: string; uid: number; gid: number }): Entry => {
     const known = entries.get(act.pid)
-    const entry = known && !known.exited ? known : child(act.pid, act.ppid, clock.unix(act.time))
+    const entry = known && !known.exited ? known : child(act.pid, act.ppid, {})
     entry.cgroup = act.cgroup
     const { user, group } = entry.described
     if (user?.id !== act.uid || group?.id !== act.gid || entry.described.ppid !== act.ppid)
@@ -95,7 +96,10 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
     forget(act.time)
     switch (act.act) {
       case 'fork':
-        child(act.pid, act.ppid, clock.unix(act.time)).cgroup = act.cgroup
+        child(act.pid, act.ppid, {
+          ...inherited(entries.get(act.ppid)?.described),
+          start_time: clock.unix(act.time),
+        }).cgroup = act.cgroup
         return
       case 'exec': {
         const entry = actor(act)
@@ -139,28 +143,36 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
     }
   }
 
+  const drop = (pid: number, entry: Entry) => {
+    entry.exited = true
+    wiring.forget(entry)
+    if (entries.get(pid) === entry) entries.delete(pid)
+  }
+
   const prime = (running: RunningProcess[]) => {
     const alive = new Map(running.map((process) => [process.pid, process]))
-    for (const [pid, entry] of entries)
-      if (!alive.has(pid) && !entry.exited) {
-        entries.delete(pid)
-        wiring.forget(entry)
-      }
+    for (const [pid, entry] of entries) {
+      const process = alive.get(pid)
+      const other = process && differ(entry.described.start_time, clock.sinceBoot(process.started))
+      if (!entry.exited && (!process || other)) drop(pid, entry)
+    }
     // Parents first: a process may have a lower number than its parent.
     const add = (process: RunningProcess) => {
       alive.delete(process.pid)
       const parent = alive.get(process.ppid)
       if (parent) add(parent)
-      if (entries.has(process.pid)) return
-      const entry = child(process.pid, process.ppid, clock.sinceBoot(process.started))
-      entry.described = { ...describeRunning(process), start_time: entry.described.start_time }
-      entry.execed = true
+      if (entries.get(process.pid)?.described.name !== undefined) return
+      const described = { ...describeRunning(process), start_time: clock.sinceBoot(process.started) }
+      child(process.pid, process.ppid, described).execed = true
     }
     for (const process of running) if (alive.has(process.pid)) add(process)
   }
 
   return { apply, prime, size: () => entries.size }
 }
+
+/** /proc tells the start to 10 ms, and the two clocks are read at different times; a number is used again much later. */
+const differ = (known: number | undefined, started: number) => known !== undefined && Math.abs(known - started) > 1000
 
 /** What a forked process has from its parent: all but what is its own. */
 function inherited(parent: ProcessBase | undefined): ProcessBase {

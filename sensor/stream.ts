@@ -47,7 +47,9 @@ export function openStream(options: {
   const { config, log, metrics, onEvent } = options
   const kubernetes = kubernetesFrom({ enabled: 'auto', ...config.kubernetes })
   const node = kubernetes?.nodeName ?? hostname()
-  const host = { name: hostname(), kernel: release() }
+  const inPod = kubernetes?.source === 'service account'
+  // In a pod the host name is the pod's own; hostPID does not change that.
+  const host = { name: inPod ? node : hostname(), kernel: release() }
   const clock = createClock({
     wall: Date.now,
     monotonic: process.hrtime.bigint,
@@ -60,7 +62,6 @@ export function openStream(options: {
   let chunk = 0
 
   const pods = kubernetes && watchPods({ ...kubernetes, log, onChange: () => enricher.podsChanged() })
-  const inPod = kubernetes?.source === 'service account'
   const enricher = createEnricher({
     cgroups: openCgroups(existsSync(hostCgroups) ? { root: hostCgroups } : {}),
     ...(pods && { pods }),

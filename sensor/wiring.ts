@@ -43,10 +43,11 @@ export interface Wiring<P extends Wired> {
 const conduits = new Set(['pipe', 'unix', 'tty'])
 
 export function createWiring<P extends Wired>(): Wiring<P> {
-  /** Shells that read their commands from a conduit, by the pipe they write to and by their parent. */
+  /** Shells that read their commands from a conduit: by the pipes they read and write, and by their parent. */
+  const shellsByInput = new Map<string, P>()
   const shellsByOutput = new Map<string, P>()
   const shellsByParent = new Map<Wired, P[]>()
-  /** Processes that have a connection, by the pipe they read from and by the one they write to. */
+  /** Programs that have opened a connection: by the pipe they read from, and by the one they write to. */
   const relaysByInput = new Map<string, P>()
   const relaysByOutput = new Map<string, P>()
 
@@ -57,7 +58,7 @@ export function createWiring<P extends Wired>(): Wiring<P> {
     if (!reader || reader === shell || reader.exited || input === undefined) return undefined
     const writer = relaysByOutput.get(input)
     if (writer && !writer.exited) return writer
-    return kindOf(reader, 1) === 'pipe' ? reader : undefined
+    return pipeAt(reader, 1) === undefined ? undefined : reader
   }
 
   const wire = (shell: P, relay: Wired, connection: Connection | undefined): boolean => {
@@ -79,9 +80,9 @@ export function createWiring<P extends Wired>(): Wiring<P> {
 
   return {
     execed(process, parentSockets) {
-      if (process.connections.length > 0) relay(process)
       const { stdin, stdout, reads_commands_from } = process.described
       if (reads_commands_from !== 'stdin' || !conduits.has(stdin?.type ?? '') || stdout?.type !== stdin?.type) return
+      if (stdin?.inode !== undefined) shellsByInput.set(stdin.inode, process)
       if (stdout?.inode !== undefined) shellsByOutput.set(stdout.inode, process)
       const { parent } = process
       if (parent) shellsByParent.set(parent, [...(shellsByParent.get(parent) ?? []), process])
@@ -92,22 +93,24 @@ export function createWiring<P extends Wired>(): Wiring<P> {
 
     connected(process) {
       relay(process)
-      const connection = process.connections.at(-1)
-      const input = kindOf(process, 0) === 'pipe' ? process.stdio[0]?.inode : undefined
-      const upstream = input === undefined ? undefined : shellsByOutput.get(input)
-      const candidates = [...(shellsByParent.get(process) ?? [])]
-      if (upstream && inPipeline(upstream)) candidates.push(upstream)
-      return candidates.filter((shell) => !shell.described.stdin?.relay && wire(shell, process, connection))
+      const children = (shellsByParent.get(process) ?? []).map((shell) => [shell, process] as const)
+      const neighbours = [shellsByOutput.get(pipeAt(process, 0) ?? ''), shellsByInput.get(pipeAt(process, 1) ?? '')]
+        .filter((shell) => shell !== undefined)
+        .map((shell) => [shell, inPipeline(shell)] as const)
+      return [...children, ...neighbours]
+        .filter(([shell, via]) => via && !shell.described.stdin?.relay && wire(shell, via, via.connections.at(-1)))
+        .map(([shell]) => shell)
     },
 
     forget(process) {
       const remove = (map: Map<string, P>, key: string | undefined) => {
         if (key !== undefined && map.get(key) === process) map.delete(key)
       }
+      remove(shellsByInput, process.stdio[0]?.inode)
       remove(shellsByOutput, process.stdio[1]?.inode)
       remove(relaysByInput, process.stdio[0]?.inode)
       remove(relaysByOutput, process.stdio[1]?.inode)
-      shellsByParent.delete(process)
+      if (process.exited) shellsByParent.delete(process)
       const { parent } = process
       const siblings = parent && shellsByParent.get(parent)?.filter((shell) => shell !== process)
       if (parent && siblings) {
@@ -118,16 +121,19 @@ export function createWiring<P extends Wired>(): Wiring<P> {
   }
 
   function relay(process: P): void {
-    if (kindOf(process, 0) === 'pipe' && process.stdio[0]) relaysByInput.set(process.stdio[0].inode, process)
-    if (kindOf(process, 1) === 'pipe' && process.stdio[1]) relaysByOutput.set(process.stdio[1].inode, process)
+    const [input, output] = [pipeAt(process, 0), pipeAt(process, 1)]
+    if (input !== undefined) relaysByInput.set(input, process)
+    if (output !== undefined) relaysByOutput.set(output, process)
   }
 }
 
 const S_IFMT = 0o170000
 const S_IFIFO = 0o010000
-const kindOf = (process: Wired, at: 0 | 1) => {
+
+/** The pipe that is this descriptor, if it is one. */
+const pipeAt = (process: Wired, at: 0 | 1): string | undefined => {
   const descriptor = process.stdio[at]
-  return descriptor && (descriptor.mode & S_IFMT) === S_IFIFO ? 'pipe' : undefined
+  return descriptor && (descriptor.mode & S_IFMT) === S_IFIFO ? descriptor.inode : undefined
 }
 
 /** A connection that the parent opened and, by its descriptors, still holds. */

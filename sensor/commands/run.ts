@@ -4,6 +4,7 @@ import { createMetrics } from '../../exporters/metrics.ts'
 import { type MetricsServer, serveMetrics } from '../../exporters/server.ts'
 import type { StdoutFormat } from '../../exporters/stdout.ts'
 import { builtinPacks, loadRules } from '../../rules/load.ts'
+import { splitAddress } from '../address.ts'
 import { type CaptureWriter, createCapture } from '../capture.ts'
 import { type Config, loadConfig } from '../config.ts'
 import { closeExporters, createExporters } from '../exporting.ts'
@@ -113,13 +114,11 @@ async function listen(
   stream: { up(): boolean },
   log: Logger,
 ): Promise<MetricsServer | undefined> {
-  const wanted = address ?? defaultMetrics
-  const at = wanted.lastIndexOf(':')
-  const host = wanted.slice(0, at).replace(/^\[(.*)\]$/, '$1')
+  const { host, port } = splitAddress(address ?? defaultMetrics)
   try {
     const server = await serveMetrics({
       host,
-      port: Number(wanted.slice(at + 1)),
+      port,
       registry,
       healthy: () => ({ ok: true }),
       ready: () => (stream.up() ? { ok: true } : { ok: false, reason: 'the kernel probes are not attached' }),

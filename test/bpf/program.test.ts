@@ -1,0 +1,166 @@
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { chunkSizes, program } from '../../bpf/program.ts'
+import { limits, parts, records, sections } from '../../bpf/records.ts'
+import { decodeLine } from '../../sensor/decoder.ts'
+import { type EventType, eventTypes } from '../../sensor/event.ts'
+
+const bpf = join(import.meta.dirname, '../../bpf')
+const all = new Set(eventTypes)
+const every = chunkSizes.flatMap((chunk) => [
+  { chunk, types: [...eventTypes] },
+  { chunk, types: [] },
+])
+const code = (text: string) => text.replaceAll(/^\s*\/\/.*$/gm, '')
+const printed = (text: string) => [...code(text).matchAll(/printf\("([^"]*)\\n", (.*)\);/g)]
+/** How many arguments a call has: the commas that are in no bracket of their own, and one. */
+const argumentsIn = (text: string): number => {
+  const outer = text.replaceAll(/\([^()]*\)/g, '')
+  return outer === text ? text.split(',').length : argumentsIn(outer)
+}
+const probes = (text: string) => [...code(text).matchAll(/^[a-z]+:[\w:*]+/gm)].map(([probe]) => probe)
+
+describe.each(every)('the program for $types in chunks of $chunk bytes', ({ chunk, types }) => {
+  const text = program(new Set(types), chunk)
+
+  test('holds no placeholder', () => {
+    expect(text).not.toMatch(/\{\{|\}\}/)
+    expect(code(text)).not.toMatch(/\{[a-z_]+\}/)
+  })
+
+  test('holds no constant by its name', () => {
+    expect(code(text).match(/\b[A-Z][A-Z0-9_]+\b/g)).toBeNull()
+  })
+
+  test('has as many brackets that open as close', () => {
+    const count = (bracket: string) => code(text).split(bracket).length
+    expect(count('{')).toBe(count('}'))
+    expect(count('(')).toBe(count(')'))
+  })
+
+  test('steps through texts by the chunk', () => {
+    const steps = [...code(text).matchAll(/\$at = \$at \+ (\w+);/g)].map(([, step]) => step)
+    expect(new Set(steps)).toEqual(new Set([String(chunk)]))
+  })
+
+  test('prints nothing but records that the decoder reads', () => {
+    const lines = printed(text)
+    expect(lines.length).toBe(code(text).split('printf').length - 1)
+    for (const [, format = '', values = ''] of lines) {
+      const line = format.replaceAll('%rh', '2f 00 ff').replaceAll(/%ll[du]/g, '7')
+      expect(decodeLine(line), format).toBeDefined()
+      expect(argumentsIn(values), format).toBe(format.split('%').length - 1)
+    }
+  })
+
+  test('prints bytes as hex alone: no %s and no %r', () => {
+    for (const [, format = ''] of printed(text)) expect(format).toMatch(/^[A-Za-z]( %lld| %llu| %rh)+$/)
+  })
+
+  test('counts each part of an event, and only the parts', () => {
+    const partTags = parts.map((name) => records[name].tag as string)
+    const counted = code(text).matchAll(/printf\("(\w) .*\);( \$parts = \$parts \+ 1;)?$/gm)
+    for (const [line, tag = '', count] of counted) expect(count !== undefined, line).toBe(partTags.includes(tag))
+  })
+})
+
+test('every fragment in the folder is in the whole program', () => {
+  const text = program(all, 64)
+  for (const file of readdirSync(bpf).filter((name) => name.endsWith('.bt'))) {
+    const attached = probes(readFileSync(join(bpf, file), 'utf8'))
+    expect(attached.length, file).toBeGreaterThan(0)
+    expect(probes(text), file).toEqual(expect.arrayContaining(attached))
+  }
+})
+
+test('every record of the table is printed by the whole program', () => {
+  const tags = printed(program(all, 64)).map(([, format = '']) => format.charAt(0))
+  expect(new Set(tags)).toEqual(new Set(Object.values(records).map(({ tag }) => tag)))
+})
+
+describe('only what a rule is on is watched', () => {
+  const always = probes(program(new Set(), 64))
+
+  test('forks, execs, exits, cgroups and the heartbeat always', () => {
+    expect(always).toEqual([
+      'interval:ms:500',
+      'tracepoint:cgroup:cgroup_rmdir',
+      'tracepoint:task:task_newtask',
+      'tracepoint:sched:sched_process_exec',
+      'tracepoint:sched:sched_process_exit',
+    ])
+  })
+
+  test.each<[EventType, string[]]>([
+    ['connect', ['tracepoint:sock:inet_sock_set_state']],
+    ['stdio', ['tracepoint:syscalls:sys_exit_dup*', 'tracepoint:syscalls:sys_exit_fcntl']],
+    ['exec', []],
+    ['exit', []],
+    ['gap', []],
+  ])('a rule on %s adds %j', (type, added) => {
+    expect(probes(program(new Set([type]), 64))).toEqual([...always, ...added])
+  })
+})
+
+test('limits and sections that user space reads by are those that the kernel side is made with', () => {
+  const text = code(program(all, 64))
+  expect(text).toContain(`while ($at < ${limits.ARGS_MAX})`)
+  expect(text).toContain(`while ($i < ${limits.PATH_DEPTH})`)
+  expect(text).toContain(`while ($i < ${limits.CGROUP_DEPTH})`)
+  expect(text).toContain(`while ($at < ${limits.CGROUP_NAME_MAX})`)
+  const printedSections = [...text.matchAll(/printf\("t [^"]*", \$ts, \$t->pid, (\d),/g)].map(([, section]) => section)
+  expect(new Set(printedSections)).toEqual(new Set(Object.values(sections).map(String)))
+})
+
+describe('a fragment with a mistake is refused', () => {
+  let house: string
+  beforeAll(() => {
+    house = mkdtempSync(join(tmpdir(), 'nightjar-bpf-'))
+  })
+  afterAll(() => rmSync(house, { recursive: true }))
+
+  /** The assembler over a copy of the fragments in which one text was replaced in one file. */
+  const assemble = async (file: string, from: string, to: string): Promise<string> => {
+    const folder = mkdtempSync(join(house, 'bpf-'))
+    cpSync(bpf, folder, { recursive: true })
+    const text = readFileSync(join(folder, file), 'utf8')
+    expect(text).toContain(from)
+    writeFileSync(join(folder, file), text.replace(from, to))
+    const copy: typeof import('../../bpf/program.ts') = await import(pathToFileURL(join(folder, 'program.ts')).href)
+    return copy.program(all, 64)
+  }
+
+  test('the copy as it is assembles to the same program', async () => {
+    await expect(assemble('exit.bt', 'exit', 'exit')).resolves.toBe(program(all, 64))
+  })
+
+  test('a record that is not in the table', async () => {
+    await expect(assemble('exit.bt', '{{emit exit ', '{{emit exodus ')).rejects.toThrow(
+      'bpf/exit.bt: emit exodus: no such record in records.ts',
+    )
+  })
+
+  test.each([
+    ['a field that is missing', 'pid=$t->tgid ', ''],
+    ['a field too many', 'pid=$t->tgid ', 'pid=$t->tgid ppid=0 '],
+    ['fields in another order', 'pid=$t->tgid cgroup=cgroup ', 'cgroup=cgroup pid=$t->tgid '],
+    ['a field by another name', 'pid=$t->tgid ', 'process=$t->tgid '],
+  ])('%s', async (_, from, to) => {
+    await expect(assemble('exit.bt', from, to)).rejects.toThrow(
+      /^bpf\/exit\.bt: emit exit: fields .*; records\.ts has time,pid,cgroup,code$/,
+    )
+  })
+
+  test('a mistake in a macro, by the name of the macro', async () => {
+    await expect(assemble('macros/socket.bt', 'local_port=', 'port=')).rejects.toThrow(
+      /^bpf\/macros\/socket\.bt: emit (socket|parent_socket): fields /,
+    )
+  })
+
+  test('a macro that is not there, by its name', async () => {
+    await expect(assemble('stdio.bt', '{{stdio}}', '{{stdin}}')).rejects.toThrow('macros/stdin.bt')
+  })
+})

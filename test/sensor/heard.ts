@@ -1,0 +1,47 @@
+/** Everything that the decoder and the assembler say about a stream of bytes. */
+import type { KernelRecord, RecordName } from '../../bpf/records.ts'
+import { type Act, createAssembler } from '../../sensor/assemble.ts'
+import { createDecoder } from '../../sensor/decoder.ts'
+
+export interface Decoded {
+  records: KernelRecord[]
+  lost: number[]
+  rejected: string[]
+}
+
+/** Decodes the pieces of one stream and its end. */
+export function decoded(pieces: Iterable<string | Uint8Array>): Decoded {
+  const heard: Decoded = { records: [], lost: [], rejected: [] }
+  const decoder = createDecoder({
+    record: (record) => heard.records.push(record),
+    lost: (count) => heard.lost.push(count),
+    reject: (line) => heard.rejected.push(line),
+  })
+  for (const piece of pieces) decoder.push(Buffer.from(piece))
+  decoder.end()
+  return heard
+}
+
+export interface Assembled {
+  acts: Act[]
+  heartbeats: number[]
+  incomplete: RecordName[]
+  rejected: string[]
+  /** Events that still wait for parts or their head. */
+  waiting: number
+}
+
+/** Decodes the lines and puts their records together. */
+export function assembled(lines: Iterable<string>): Assembled {
+  const { records, rejected } = decoded(lines)
+  const acts: Act[] = []
+  const heartbeats: number[] = []
+  const incomplete: RecordName[] = []
+  const assembler = createAssembler({
+    act: (act) => acts.push(act),
+    heartbeat: (time) => heartbeats.push(time),
+    incomplete: (record) => incomplete.push(record),
+  })
+  for (const record of records) assembler.push(record)
+  return { acts, heartbeats, incomplete, rejected, waiting: assembler.waiting() }
+}

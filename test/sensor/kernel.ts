@@ -1,0 +1,193 @@
+/**
+ * The kernel side as the decoder hears it: what a process did -> the lines that the fragments in bpf/ would print.
+ * Texts are cut into chunks, paths walked last component first and argv laid out with its NULs, as there.
+ */
+import { limits, type RecordName, type RecordOf, records, sections } from '../../bpf/records.ts'
+
+/** How bpftrace prints: bytes of text in one line, and whether %rh has a space between bytes (0.17 does). */
+export interface Printing {
+  chunk: number
+  spaced: boolean
+}
+export const plain: Printing = { chunk: 64, spaced: true }
+export const printings: Printing[] = [64, 256].flatMap((chunk) => [true, false].map((spaced) => ({ chunk, spaced })))
+
+export const bytesOf = (text: string | Uint8Array): Buffer => Buffer.from(text)
+
+type Fields<N extends RecordName> = Omit<RecordOf<N>, 'record'>
+
+/** One line, with its newline. */
+export function line<N extends RecordName>(record: N, fields: Fields<N>, { spaced }: Printing = plain): string {
+  const layout = records[record]
+  const values = fields as Record<string, string | number | Uint8Array>
+  const words = Object.entries<string>(layout.fields).map(([name, kind]) =>
+    kind === 'bytes' ? hex(values[name] as Uint8Array, spaced) : String(values[name]),
+  )
+  return `${layout.tag} ${words.join(' ')}\n`
+}
+
+export function hex(bytes: Uint8Array, spaced: boolean): string {
+  const digits = Buffer.from(bytes).toString('hex')
+  return spaced ? digits.replaceAll(/..(?!$)/g, '$& ') : digits
+}
+
+/** A socket as struct sock_common has it: ports and addresses in network order, read as little-endian numbers. */
+export interface KernelSocket {
+  type: number
+  family: number
+  state: number
+  localPort: number
+  peerPort: number
+  peer4?: number[]
+  peer6?: number[]
+}
+const word = (octets: number[], at: number) => Buffer.from(octets).readUInt32LE(at)
+
+const noAddress = { peer4: [0, 0, 0, 0], peer6: Array<number>(16).fill(0) }
+
+function socketFields(at: number, socket: KernelSocket) {
+  const { type, family, state, localPort, peerPort, peer4, peer6 } = { ...noAddress, ...socket }
+  return {
+    at,
+    type,
+    family,
+    state,
+    local_port: localPort,
+    peer_port_be: ((peerPort & 0xff) << 8) | (peerPort >> 8),
+    peer4: word(peer4, 0),
+    peer6_0: word(peer6, 0),
+    peer6_1: word(peer6, 4),
+    peer6_2: word(peer6, 8),
+    peer6_3: word(peer6, 12),
+  }
+}
+
+export interface KernelFile {
+  mode: number
+  inode?: string
+  device?: number
+  node?: number
+  socket?: KernelSocket
+}
+
+/** Path components from the root on; `mount` where the walk crosses from one mount to the next. */
+export type KernelPath = (string | Uint8Array | typeof mount)[]
+export const mount = Symbol('mount')
+
+export interface KernelExec {
+  time?: number
+  tid?: number
+  pid?: number
+  ppid?: number
+  cgroup?: string
+  uid?: number
+  gid?: number
+  started?: number
+  links?: number
+  path?: KernelPath
+  directory?: KernelPath
+  /** Each followed by a NUL; or the bytes between arg_start and arg_end as they are. */
+  args?: (string | Uint8Array)[] | Uint8Array
+  /** Descriptors 0, 1, 2; undefined: closed. */
+  stdio?: (KernelFile | undefined)[]
+  parentSockets?: KernelSocket[]
+}
+
+export const argv = (args: (string | Uint8Array)[]): Buffer =>
+  Buffer.concat(args.flatMap((arg) => [bytesOf(arg), Buffer.of(0)]))
+
+type Head = { time: number; tid: number }
+
+function path(head: Head, section: number, components: KernelPath, printing: Printing): string[] {
+  const lines: string[] = []
+  for (const [index, name] of components.toReversed().slice(0, limits.PATH_DEPTH).entries()) {
+    if (name === mount) continue
+    const bytes = bytesOf(name)
+    for (let at = 0; at < bytes.length; at += printing.chunk) {
+      const chunk = bytes.subarray(at, at + printing.chunk)
+      lines.push(line('text', { ...head, section, index, length: bytes.length, at, bytes: chunk }, printing))
+    }
+  }
+  return lines
+}
+
+function stdioLines(head: Head, stdio: (KernelFile | undefined)[], printing: Printing): string[] {
+  return stdio.flatMap((file, at) => {
+    if (!file) return []
+    const { mode, inode = '1', device = 1, node = 0, socket } = file
+    const lines = [line('fd', { ...head, at, mode, inode, device, node }, printing)]
+    if (socket) lines.push(line('socket', { ...head, ...socketFields(at, socket) }, printing))
+    return lines
+  })
+}
+
+const actorOf = ({ pid = 100, ppid = 99, cgroup = '1', uid = 0, gid = 0 }: Partial<KernelExec>) => {
+  return { pid, ppid, cgroup, uid, gid }
+}
+
+/** The lines of one exec, its head last. */
+export function execLines(exec: KernelExec, printing: Printing = plain): string[] {
+  const { time = 1_000_000, started = 500_000, links = 1, parentSockets = [], stdio = [] } = exec
+  const head = { time, tid: exec.tid ?? exec.pid ?? 100 }
+  const args = exec.args instanceof Uint8Array ? Buffer.from(exec.args) : argv(exec.args ?? ['sh'])
+  const lines = [
+    ...path(head, sections.EXECUTABLE, exec.path ?? ['usr', 'bin', 'sh'], printing),
+    ...path(head, sections.DIRECTORY, exec.directory ?? [], printing),
+  ]
+  for (let at = 0; at < limits.ARGS_MAX && at < args.length; at += printing.chunk) {
+    const fields = { ...head, section: sections.ARGUMENTS, index: 0, length: args.length, at }
+    lines.push(line('text', { ...fields, bytes: args.subarray(at, at + printing.chunk) }, printing))
+  }
+  lines.push(...stdioLines(head, stdio, printing))
+  parentSockets.forEach((socket, at) => {
+    lines.push(line('parent_socket', { ...head, ...socketFields(at + 3, socket) }, printing))
+  })
+  return [...lines, line('exec', { ...head, parts: lines.length, ...actorOf(exec), started, links }, printing)]
+}
+
+export function connectLines(
+  actor: Partial<KernelExec>,
+  socket: KernelSocket,
+  printing: Printing = plain,
+): [socket: string, head: string] {
+  const { time = 1_000_000 } = actor
+  const head = { time, tid: actor.tid ?? actor.pid ?? 100 }
+  return [
+    line('socket', { ...head, ...socketFields(-1, socket) }, printing),
+    line('connect', { ...head, parts: 1, ...actorOf(actor) }, printing),
+  ]
+}
+
+export function stdioActLines(
+  actor: Partial<KernelExec>,
+  stdio: (KernelFile | undefined)[],
+  printing: Printing = plain,
+): string[] {
+  const { time = 1_000_000 } = actor
+  const head = { time, tid: actor.tid ?? actor.pid ?? 100 }
+  const lines = stdioLines(head, stdio, printing)
+  return [...lines, line('stdio', { ...head, parts: lines.length, ...actorOf(actor) }, printing)]
+}
+
+/** An announced cgroup: names come in a fixed length, with whatever the kernel has behind their NUL. */
+export function cgroupLines(
+  cgroup: { time?: number; tid?: number; id: string; path: string[] },
+  printing: Printing = plain,
+): string[] {
+  const { time = 1_000_000, tid = 100 } = cgroup
+  const length = limits.CGROUP_NAME_MAX
+  const lines = cgroup.path
+    .toReversed()
+    .slice(0, limits.CGROUP_DEPTH)
+    .flatMap((name, index) => {
+      const bytes = Buffer.alloc(length, 'kernel memory')
+      bytes.write(`${name}\0`)
+      const chunks: string[] = []
+      for (let at = 0; at < length; at += printing.chunk) {
+        const fields = { time, tid, section: sections.CGROUP, index, length, at }
+        chunks.push(line('text', { ...fields, bytes: bytes.subarray(at, at + printing.chunk) }, printing))
+      }
+      return chunks
+    })
+  return [...lines, line('cgroup', { time, tid, parts: lines.length, id: cgroup.id }, printing)]
+}

