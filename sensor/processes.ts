@@ -125,9 +125,11 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
       }
       case 'stdio': {
         const entry = actor(act)
+        wiring.forget(entry)
         entry.stdio = act.stdio
         const [stdin, stdout, stderr] = describeStdio(entry)
         entry.described = { ...entry.described, stdin, stdout, stderr }
+        wiring.rewired(entry)
         return send('stdio', act.time, entry)
       }
       case 'exit': {

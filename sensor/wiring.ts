@@ -37,6 +37,8 @@ export interface Wiring<P extends Wired> {
   connected(process: P): P[]
   /** The process has ended, or begins another program. */
   forget(process: P): void
+  /** Its descriptors are others now; forget() came before. */
+  rewired(process: P): void
 }
 
 /** Both ends of a conversation by one of these kinds can be held by a relay. */
@@ -80,6 +82,7 @@ export function createWiring<P extends Wired>(): Wiring<P> {
 
   return {
     execed(process, parentSockets) {
+      this.rewired(process)
       const { stdin, stdout, reads_commands_from } = process.described
       if (reads_commands_from !== 'stdin' || !conduits.has(stdin?.type ?? '') || stdout?.type !== stdin?.type) return
       if (stdin?.inode !== undefined) shellsByInput.set(stdin.inode, process)
@@ -87,7 +90,7 @@ export function createWiring<P extends Wired>(): Wiring<P> {
       const { parent } = process
       if (parent) shellsByParent.set(parent, [...(shellsByParent.get(parent) ?? []), process])
       const neighbour = inPipeline(process)
-      if (neighbour) wire(process, neighbour, neighbour.connections.at(-1))
+      if (neighbour) wire(process, neighbour, connectionOf(neighbour))
       else if (parent) wire(process, parent, openConnection(parent, parentSockets))
     },
 
@@ -98,8 +101,12 @@ export function createWiring<P extends Wired>(): Wiring<P> {
         .filter((shell) => shell !== undefined)
         .map((shell) => [shell, inPipeline(shell)] as const)
       return [...children, ...neighbours]
-        .filter(([shell, via]) => via && !shell.described.stdin?.relay && wire(shell, via, via.connections.at(-1)))
+        .filter(([shell, via]) => via && !shell.described.stdin?.relay && wire(shell, via, connectionOf(via)))
         .map(([shell]) => shell)
+    },
+
+    rewired(process) {
+      if (networkPeer(process)) relay(process)
     },
 
     forget(process) {
@@ -135,6 +142,18 @@ const pipeAt = (process: Wired, at: 0 | 1): string | undefined => {
   const descriptor = process.stdio[at]
   return descriptor && (descriptor.mode & S_IFMT) === S_IFIFO ? descriptor.inode : undefined
 }
+
+/** The other end of the connection that is its input or its output: `cat <&3 | sh | cat >&3`. */
+const networkPeer = ({ described: { stdin, stdout } }: Wired): Connection | undefined =>
+  [stdin, stdout].map((stdio) => fullPeer(stdio)).find((peer) => peer !== undefined)
+
+function fullPeer(stdio: Stdio | undefined): Connection | undefined {
+  const { ip, port } = (stdio?.type === 'socket' && stdio.peer) || {}
+  return ip === undefined || port === undefined ? undefined : { ip, port }
+}
+
+/** What a relay passes on. */
+const connectionOf = (relay: Wired): Connection | undefined => networkPeer(relay) ?? relay.connections.at(-1)
 
 /** A connection that the parent opened and, by its descriptors, still holds. */
 function openConnection(parent: Wired, sockets: Socket[]): Connection | undefined {
