@@ -69,7 +69,7 @@ interface EntryObject {
   end?: { events?: number }
 }
 
-const encode = (entry: EntryObject): Uint8Array => Entry.encodeDelimited(Entry.fromObject(entry)).finish()
+const encode = (entry: EntryObject): Uint8Array => Entry.encodeDelimited(entry).finish()
 const decode = (bytes: Uint8Array): EntryObject => Entry.toObject(Entry.decode(bytes), { longs: Number })
 
 export interface CaptureWriter {
