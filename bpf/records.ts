@@ -60,7 +60,7 @@ export type KernelRecord = {
 export type RecordOf<N extends RecordName> = Extract<KernelRecord, { record: N }>
 
 /** What a text record is a piece of. */
-export const sections = { EXECUTABLE: 0, DIRECTORY: 1, ARGUMENTS: 2, CGROUP: 3 } as const
+export const sections = { EXECUTABLE: 0, DIRECTORY: 1, ARGUMENTS: 2, CGROUP: 3, PARENT: 4 } as const
 
 /** Limits that both sides know. */
 export const limits = { PATH_DEPTH: 48, ARGS_MAX: 4096, CGROUP_DEPTH: 16, CGROUP_NAME_MAX: 128 } as const

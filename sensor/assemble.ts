@@ -55,6 +55,8 @@ export interface Exec extends Actor {
   argsCut: boolean
   stdio: (Descriptor | undefined)[]
   parentSockets: Socket[]
+  /** File name of the parent's executable. Absent for a kernel thread, and where it was lost. */
+  parentName?: string
   /** Some of it was lost on the way. */
   incomplete: boolean
 }
@@ -171,6 +173,7 @@ function execOf(record: RecordOf<'exec'>, parts: Part[]): Exec {
   const path = pathOf(parts, sections.EXECUTABLE, whole)
   const directory = pathOf(parts, sections.DIRECTORY, whole) ?? (whole ? '/' : undefined)
   const text = textOf(parts.filter(inSection(sections.ARGUMENTS)))
+  const parent = textOf(parts.filter(inSection(sections.PARENT)))
   return {
     act: 'exec',
     ...actor(record),
@@ -182,6 +185,7 @@ function execOf(record: RecordOf<'exec'>, parts: Part[]): Exec {
     argsCut: text.bytes.length < text.length || (!whole && text.length === 0), // argv[0] is always there
     stdio: stdioOf(parts),
     parentSockets: parts.filter((part) => part.record === 'parent_socket').map(socketOf),
+    ...(parent.length > 0 && parent.bytes.length === parent.length && { parentName: decode(parent.bytes) }),
     incomplete: !whole,
   }
 }

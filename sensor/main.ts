@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The command line. Exit codes: 0 all well, 1 the check found something or the run failed, 2 bad usage or input. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
-import { program as kernelProgram } from '../bpf/program.ts'
+import { chunkSizes, program as kernelProgram } from '../bpf/program.ts'
 import { stdoutFormats } from '../exporters/stdout.ts'
 import { createEngine } from '../rules/engine.ts'
 import { builtinPacks, loadRules } from '../rules/load.ts'
@@ -97,10 +97,10 @@ nightjar
   .description('the bpftrace program for the loaded rules')
   .addOption(rulesOption())
   .addOption(noBuiltinRules())
-  .option(
-    '--chunk <bytes>',
-    'bytes of text in one line; BPFTRACE_STRLEN and BPFTRACE_MAX_STRLEN must be as large',
-    '64',
+  .addOption(
+    new Option('--chunk <bytes>', 'bytes of text in one line; BPFTRACE_STRLEN and BPFTRACE_MAX_STRLEN need as many')
+      .choices(chunkSizes.map(String))
+      .default('64'),
   )
   .action(async (options) => {
     const rules = await loadRules([...(options.builtinRules ? [builtinPacks()] : []), ...options.rules])

@@ -183,20 +183,28 @@ function inherited(parent: ProcessBase | undefined): ProcessBase {
   return rest
 }
 
-/** What an exec shows of the parent: whether it listens, now. */
-function describeParent(entry: Entry, { ppid, parentSockets }: Exec): void {
+/** What an exec shows of the parent: whether it listens, now; and its program, where /proc would not tell. */
+function describeParent(entry: Entry, { ppid, parentSockets, parentName }: Exec): void {
   const [parent, ...others] = entry.ancestors
   if (!parent || parent.pid !== ppid) return
-  const { listening: _, ...rest } = parent
+  const named = parent.executable === undefined ? ofProgram(parent, parentName) : parent
+  if (entry.parent?.described === parent) entry.parent.described = named
+  const { listening: _, ...rest } = named
   const socket = parentSockets.find((socket) => socket.listening)
   entry.ancestors = [{ ...rest, ...(socket && { listening: { port: socket.localPort } }) }, ...others]
 }
+
+const ofProgram = (process: ProcessBase, name: string | undefined): ProcessBase =>
+  name === undefined
+    ? process
+    : { ...process, name: programName(name, process.command_args ?? []), executable: { name: baseName(name) } }
 
 function describeExec(entry: Entry, exec: Exec, clock: Clock): void {
   entry.stdio = exec.stdio
   const [stdin, stdout, stderr] = describeStdio(entry, exec.parentSockets)
   const name = exec.path === undefined ? undefined : programName(exec.path, exec.args)
   const from = readsCommandsFrom(name, exec.args)
+  const known = (descriptor: number) => exec.stdio[descriptor] !== undefined || !exec.incomplete
   const { name: previousName, command_line: previousLine } = entry.described
   entry.described = {
     pid: exec.pid,
@@ -206,15 +214,18 @@ function describeExec(entry: Entry, exec: Exec, clock: Clock): void {
     ...(exec.path !== undefined && {
       executable: { path: exec.path, name: baseName(exec.path), ...(exec.deleted && { deleted: true }) },
     }),
-    command_args: exec.args,
-    command_line: exec.args.join(' '),
+    // Of an exec that came in part, what is not there is not known.
+    ...((exec.args.length > 0 || !exec.incomplete) && {
+      command_args: exec.args,
+      command_line: exec.args.join(' '),
+    }),
     ...(exec.argsCut && { args_truncated: true }),
     working_directory: exec.directory,
     user: { id: exec.uid },
     group: { id: exec.gid },
-    stdin,
-    stdout,
-    stderr,
+    ...(known(0) && { stdin }),
+    ...(known(1) && { stdout }),
+    ...(known(2) && { stderr }),
     ...(from !== undefined && { reads_commands_from: from }),
     ...(entry.execed && previousName !== undefined && { previous: { name: previousName, command_line: previousLine } }),
   }

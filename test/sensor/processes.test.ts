@@ -53,12 +53,30 @@ describe('an exec', () => {
     expect(last(11).process?.executable).not.toHaveProperty('deleted')
   })
 
-  test('whose path was lost has neither executable nor name, and is an event all the same', () => {
+  test('that came in part is an event all the same, and says nothing of what was lost', () => {
     const { exec, last } = machine()
-    exec(10, 'sh', { path: undefined, args: [], incomplete: true })
-    expect(last(10)).toMatchObject({ type: 'exec', process: { pid: 10, command_args: [] } })
-    expect(JSON.parse(JSON.stringify(last(10))).process).not.toHaveProperty('executable')
-    expect(JSON.parse(JSON.stringify(last(10))).process).not.toHaveProperty('name')
+    exec(10, 'sh', { path: undefined, args: [], stdio: [undefined, undefined, undefined], incomplete: true })
+    expect(last(10)).toMatchObject({ type: 'exec', process: { pid: 10 } })
+    for (const key of ['executable', 'name', 'command_args', 'command_line', 'stdin', 'stdout', 'stderr'])
+      expect(last(10).process).not.toHaveProperty(key)
+  })
+
+  test('without descriptors has them closed', () => {
+    const { exec, last } = machine()
+    exec(10, 'sh', { stdio: [undefined, undefined, undefined] })
+    expect(last(10).process?.stdin).toEqual({ type: 'closed' })
+  })
+
+  test('names the program of a parent that was there before the sensor, where /proc gave only its task name', () => {
+    const { exec, fork, table, last } = machine()
+    const args = ['node', 'server.js']
+    table.prime([{ pid: 10, ppid: 1, started: 0, comm: 'MainThread', args, uid: 0, gid: 0 }])
+    fork(10, 11)
+    exec(11, 'sh -c id', { parentName: 'node' })
+    expect(last(11).process?.ancestors?.[0]).toMatchObject({ name: 'node', executable: { name: 'node' } })
+    fork(10, 12)
+    exec(12, 'sh -c id', { parentName: undefined })
+    expect(last(12).process?.ancestors?.[0], 'once told, it is known').toMatchObject({ name: 'node' })
   })
 
   test('of a process whose fork was not seen is told, with the parent that the kernel names', () => {
