@@ -5,6 +5,7 @@
  * heartbeat of its successor, and says so as a gap.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { cpus } from 'node:os'
 import type { KernelRecord } from '../bpf/records.ts'
 import { type Act, createAssembler } from './assemble.ts'
 import { createDecoder } from './decoder.ts'
@@ -60,14 +61,19 @@ const healthyAfter = 60_000
 const sayAfter = 5_000
 const stderrKept = 20
 
+/**
+ * Pages per CPU, a power of two, of the buffer between kernel and bpftrace: 8 MiB hold some 40,000 lines, but not more
+ * than 64 MiB for all CPUs together, as a pod's memory limit counts them.
+ */
+const bufferPages = (cpus: number) => Math.max(64, Math.min(2048, 2 ** Math.floor(Math.log2(16_384 / cpus))))
+
 const environment = (chunk: number) => ({
   ...process.env,
   // The largest buf(). Each bpftrace reads its own name of the setting, the older one the first; the newer one counts
   // the length field of a buffer in.
   BPFTRACE_STRLEN: String(chunk),
   BPFTRACE_MAX_STRLEN: String(chunk + 8),
-  // Pages per CPU of the buffer between kernel and bpftrace: 8 MiB hold some 40,000 lines.
-  BPFTRACE_PERF_RB_PAGES: '2048',
+  BPFTRACE_PERF_RB_PAGES: String(bufferPages(cpus().length)),
   BPFTRACE_MAP_KEYS_MAX: '16384',
   BPFTRACE_MAX_MAP_KEYS: '16384',
 })

@@ -1,11 +1,11 @@
 /** The live stream: bpftrace -> records -> acts in order -> events of known processes -> enriched events. */
-import { existsSync, readFileSync, readlinkSync } from 'node:fs'
+import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname, release } from 'node:os'
 import type { Logger } from 'pino'
 import { chunkSizes, program } from '../bpf/program.ts'
 import { openCgroups } from '../enrich/cgroups.ts'
 import { createEnricher } from '../enrich/enricher.ts'
-import { kubernetesFrom } from '../enrich/kubernetes.ts'
+import { type Kubernetes, kubernetesFrom } from '../enrich/kubernetes.ts'
 import { watchPods } from '../enrich/pods.ts'
 import { openUsers } from '../enrich/users.ts'
 import type { Metrics } from '../exporters/metrics.ts'
@@ -17,6 +17,7 @@ import { createOrder } from './order.ts'
 import { type Gap, type Probe, startProbe } from './probe.ts'
 import { runningProcesses } from './proc.ts'
 import { createProcessTable } from './processes.ts'
+import { UsageError } from './usage.ts'
 
 export interface Stream {
   /** Resolves when events flow; rejects if they can't. */
@@ -32,11 +33,19 @@ export interface Stream {
 
 /** Milliseconds that an act waits for those that come late from another CPU's buffer. */
 const orderWindow = 5
-/** Where the chart mounts the host's cgroup file systems. */
-const hostCgroups = '/host/sys/fs/cgroup'
 /** include/linux/proc_ns.h, PROC_PID_INIT_INO */
 const initialPidNamespace = 'pid:[4026531836]'
 
+/** Throws UsageError if a cluster is configured and can't be used. */
+function kubernetesOf(config: Config): Kubernetes | undefined {
+  try {
+    return kubernetesFrom({ enabled: 'auto', ...config.kubernetes })
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error))
+  }
+}
+
+/** Starts bpftrace at once. Throws UsageError if the cluster that the configuration names can't be used. */
 export function openStream(options: {
   types: ReadonlySet<EventType>
   config: Config
@@ -45,7 +54,7 @@ export function openStream(options: {
   onEvent(event: Event): void
 }): Stream {
   const { config, log, metrics, onEvent } = options
-  const kubernetes = kubernetesFrom({ enabled: 'auto', ...config.kubernetes })
+  const kubernetes = kubernetesOf(config)
   const node = kubernetes?.nodeName ?? hostname()
   const inPod = kubernetes?.source === 'service account'
   // In a pod the host name is the pod's own; hostPID does not change that.
@@ -63,7 +72,7 @@ export function openStream(options: {
 
   const pods = kubernetes && watchPods({ ...kubernetes, log, onChange: () => enricher.podsChanged() })
   const enricher = createEnricher({
-    cgroups: openCgroups(existsSync(hostCgroups) ? { root: hostCgroups } : {}),
+    cgroups: openCgroups(),
     ...(pods && { pods }),
     ...(!inPod && { users: openUsers() }),
     host,
@@ -92,6 +101,11 @@ export function openStream(options: {
       else table.apply(act)
     },
   )
+
+  const isUp = (now: boolean) => {
+    up = now
+    metrics.probeUp.set(Number(now))
+  }
 
   const prime = () => {
     if (readlinkSync('/proc/self/ns/pid') === initialPidNamespace) return table.prime(runningProcesses())
@@ -124,14 +138,10 @@ export function openStream(options: {
       log,
       onAct: order.push,
       onUp() {
-        up = true
-        metrics.probeUp.set(1)
+        isUp(true)
         prime()
       },
-      onDown() {
-        up = false
-        metrics.probeUp.set(0)
-      },
+      onDown: () => isUp(false),
       onGap: gap,
       onLoss(stage, count) {
         lostEvents += count
@@ -151,7 +161,9 @@ export function openStream(options: {
       if (wanted.isSubsetOf(types)) return
       types = types.union(wanted)
       await running.stop()
+      isUp(false)
       running = probe({ chunkSizes: [chunk], replaces: 'new rules' })
+      running.started.catch(() => {}) // it is tried until it works, or is stopped
     },
     async stop() {
       await running.stop()

@@ -68,6 +68,11 @@ describe('bad input: exit code 2, and one message with file, place, found, expec
       args: () => ['rules', 'test', file('cut.json', '{"pack":')],
       says: /cut\.json:1:\d+/,
     },
+    {
+      name: 'a kubeconfig that is not there',
+      args: () => ['run', '--config', file('kube.yaml', `kubernetes: { kubeconfig: ${directory}/no-kubeconfig }\n`)],
+      says: /no-kubeconfig \(from kubernetes\.kubeconfig\): can't be used as a kubeconfig/,
+    },
     { name: 'no such capture', args: () => ['replay', `${directory}/none`], says: /no such file/ },
     {
       name: 'a file that is no capture',
