@@ -1,6 +1,5 @@
 /** What is wrong with rule files (errors: they can't be used), and what an author should look at again (warnings). */
-import { sep } from 'node:path'
-import { builtinPacks, inspectRules } from './load.ts'
+import { inspectBeside } from './load.ts'
 import { type Problem, problemIn } from './problem.ts'
 import type { Rule } from './rule.ts'
 
@@ -58,10 +57,7 @@ function warningsOf(rule: Rule): Problem[] {
 
 /** Everything there is to say about the rules in these files and folders. Never throws for what it reads. */
 export async function lint(paths: readonly string[]): Promise<Finding[]> {
-  const alone = await inspectRules(paths)
-  // A pack that adds to the shipped lists is read beside them, as it will be when Nightjar runs.
-  const { ruleSet, problems } = alone.absent.length > 0 ? await inspectRules([builtinPacks(), ...paths]) : alone
-  const isOurs = ({ file }: { file: string }) => alone.absent.length === 0 || !file.startsWith(builtinPacks() + sep)
+  const { ruleSet, problems, isOurs } = await inspectBeside(paths)
   const warnings = [...ruleSet.remarks, ...ruleSet.rules.flatMap(warningsOf)]
   return [
     ...problems.filter(isOurs).map((problem) => ({ ...problem, severity: 'error' as const })),

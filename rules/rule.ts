@@ -25,6 +25,8 @@ export interface Rule {
   readonly description?: string
   readonly falsePositives: readonly string[]
   readonly on: readonly EventType[]
+  /** The types of the event that raises the alert: the message, the exceptions and the groups speak of it. */
+  readonly completedOn: readonly EventType[]
   readonly when: Condition
   readonly unless: readonly Exception[]
   readonly severity: Severity
@@ -43,6 +45,8 @@ export interface Rule {
   /** Where it stands: the file, and the path in it. */
   readonly file: string
   readonly path: JsonPath
+  /** The files of the packs whose overrides changed it, in their order. */
+  readonly changedBy: readonly string[]
 }
 
 export interface RuleSet {

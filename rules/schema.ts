@@ -7,7 +7,7 @@ import { severities } from '../sensor/alert.ts'
 import { Event, eventTypes } from '../sensor/event.ts'
 import { listReference } from './condition.ts'
 import { type Field, fields } from './fields.ts'
-import { operatorsFor } from './operators.ts'
+import { operatorsFor, semantics } from './operators.ts'
 
 export const schemaId = 'https://nightjar.dev/rules/v1.json'
 
@@ -15,6 +15,8 @@ export const schemaId = 'https://nightjar.dev/rules/v1.json'
 const matching = (pattern: string, title: string, description: string) => Type.String({ pattern, title, description })
 const text = (description: string) => Type.String({ minLength: 1, title: 'text', description })
 const strict = { additionalProperties: false }
+const duration = (description: string) =>
+  matching('^\\d+(\\.\\d+)?(ms|s|m|h|d)$', 'a duration such as 30s, 10m or 1h', description)
 
 /** The parts that are checked closely elsewhere on loading (conditions, fields, events), and spelt out when published. */
 interface Parts {
@@ -27,7 +29,58 @@ interface Parts {
 const techniques = Type.Array(matching('^T\\d{4}(\\.\\d{3})?$', 'a technique such as T1059.004', 'ATT&CK technique.'))
 const identifiers = (description: string) => Type.Array(text('Its identifier.'), { description })
 
+const ruleIdPattern = '[a-z0-9]+(-[a-z0-9]+)*'
+
+/** Members that a rule has and that an override may change. */
+function changeable<T extends Parts>(parts: T) {
+  return {
+    severity: Type.Enum([...severities], { description: 'How bad it is if it is true.' }),
+    unless: Type.Array(Type.Object({ when: parts.condition, reason: text('Why that is expected.') }, strict), {
+      description: 'Exceptions: when one of them holds, there is no alert.',
+    }),
+    tags: Type.Object(
+      {
+        mitre: Type.Optional(techniques),
+        owasp_nhi: Type.Optional(identifiers('OWASP Non-Human Identities Top 10, such as NHI2:2025.')),
+        nist_csf: Type.Optional(identifiers('NIST Cybersecurity Framework 2.0, such as DE.CM-09.')),
+        maestro: Type.Optional(identifiers('CSA MAESTRO: the layers concerned, such as L4.')),
+      },
+      { ...strict, description: 'Where the rule stands in the common frameworks.' },
+    ),
+    runbook: text('What to do about the alert: a few sentences, or a URL.'),
+    enabled: Type.Boolean({ description: 'false: the rule is loaded and tested but never matches.' }),
+    groupBy: Type.Array(parts.fieldName, {
+      minItems: 1,
+      uniqueItems: true,
+      description: 'Within the window, matches with equal values of these fields are one alert. Needs "window".',
+    }),
+    window: duration('For how long after the first match its repeats are folded. Needs "groupBy".'),
+  }
+}
+
+function overrideOf<T extends Parts>(parts: T) {
+  const { severity, unless, tags, runbook, enabled, groupBy, window } = changeable(parts)
+  return Type.Object(
+    {
+      rule: matching(
+        `^(${ruleIdPattern}/)?${ruleIdPattern}$`,
+        'the id of a rule, <rule> or <pack>/<rule>',
+        'Which rule: its id, or <pack>/<id>.',
+      ),
+      severity: Type.Optional(severity),
+      enabled: Type.Optional(enabled),
+      unless: Type.Optional(Type.Array(unless.items, { description: 'More exceptions, beside those of the rule.' })),
+      tags: Type.Optional(Type.Object(tags.properties, { ...strict, description: 'More tags, beside those it has.' })),
+      runbook: Type.Optional(runbook),
+      groupBy: Type.Optional(groupBy),
+      window: Type.Optional(window),
+    },
+    strict,
+  )
+}
+
 function packOf<T extends Parts>(parts: T) {
+  const { severity, unless, tags, runbook, enabled, groupBy, window } = changeable(parts)
   const rule = Type.Object(
     {
       id: matching(
@@ -44,40 +97,14 @@ function packOf<T extends Parts>(parts: T) {
         description: 'The types of event that the rule looks at.',
       }),
       when: parts.condition,
-      unless: Type.Optional(
-        Type.Array(Type.Object({ when: parts.condition, reason: text('Why that is expected.') }, strict), {
-          description: 'Exceptions: when one of them holds, there is no alert.',
-        }),
-      ),
-      severity: Type.Enum([...severities], { description: 'How bad it is if it is true.' }),
+      unless: Type.Optional(unless),
+      severity,
       message: text('One sentence, with fields in braces: {process.name}. A literal brace is doubled.'),
-      tags: Type.Optional(
-        Type.Object(
-          {
-            mitre: Type.Optional(techniques),
-            owasp_nhi: Type.Optional(identifiers('OWASP Non-Human Identities Top 10, such as NHI2:2025.')),
-            nist_csf: Type.Optional(identifiers('NIST Cybersecurity Framework 2.0, such as DE.CM-09.')),
-            maestro: Type.Optional(identifiers('CSA MAESTRO: the layers concerned, such as L4.')),
-          },
-          { ...strict, description: 'Where the rule stands in the common frameworks.' },
-        ),
-      ),
-      runbook: Type.Optional(text('What to do about the alert: a few sentences, or a URL.')),
-      enabled: Type.Optional(Type.Boolean({ description: 'false: the rule is loaded and tested but never matches.' })),
-      groupBy: Type.Optional(
-        Type.Array(parts.fieldName, {
-          minItems: 1,
-          uniqueItems: true,
-          description: 'Within the window, matches with equal values of these fields are one alert. Needs "window".',
-        }),
-      ),
-      window: Type.Optional(
-        matching(
-          '^\\d+(\\.\\d+)?(ms|s|m|h|d)$',
-          'a duration such as 30s, 10m or 1h',
-          'For how long after the first match its repeats are folded. Needs "groupBy".',
-        ),
-      ),
+      tags: Type.Optional(tags),
+      runbook: Type.Optional(runbook),
+      enabled: Type.Optional(enabled),
+      groupBy: Type.Optional(groupBy),
+      window: Type.Optional(window),
       tests: Type.Optional(
         Type.Array(
           Type.Object(
@@ -119,7 +146,17 @@ function packOf<T extends Parts>(parts: T) {
           },
         ),
       ),
+      macros: Type.Optional(
+        Type.Record(Type.String({ pattern: '^[a-z][a-z0-9_]*$' }), parts.condition, {
+          ...strict,
+          title: 'lower-case macro names such as in_container',
+          description: 'Conditions by name; a condition says { "macro": "name" }, or "<pack>/<name>" of another pack.',
+        }),
+      ),
       rules: Type.Array(rule, { description: 'The rules.' }),
+      overrides: Type.Optional(
+        Type.Array(overrideOf(parts), { description: 'Changes to rules of other packs, which stay where they are.' }),
+      ),
     },
     { ...strict, title: 'an object with "pack", "version" and "rules"' },
   )
@@ -150,13 +187,17 @@ const Pack = packOf({
 })
 export type PackSource = Static<typeof Pack>
 export type RuleSource = PackSource['rules'][number]
+export type OverrideSource = NonNullable<PackSource['overrides']>[number]
 
 /** For the check on loading: everything but conditions, field names and list entries. */
 export const packSchema: Plain = JSON.parse(JSON.stringify(Pack))
 
 const definition = (name: string): TSchema => Type.Unsafe({ $ref: `#/definitions/${name}` })
 const scalar = Type.Union([Type.String(), Type.Number(), Type.Boolean()])
-const listName = Type.String({ pattern: listReference.source, description: 'The name of a list of this pack.' })
+const listName = Type.String({
+  pattern: listReference.source,
+  description: 'The name of a list of this pack, or @<pack>/<list>.',
+})
 
 const kindOf = (field: Pick<Field, 'type' | 'multiple'>) => (field.multiple ? `${field.type}s` : field.type)
 
@@ -173,7 +214,7 @@ function askedOf(field: Field): TSchema {
   return Type.Union([value, Type.Object(Object.fromEntries(asked), { ...strict, minProperties: 1 })])
 }
 
-/** What a condition may ask of fields. It knows the joins by name only, and so doesn't contain itself. */
+/** What a condition may ask of fields. It knows the joins and macros by name only, and so doesn't contain itself. */
 function fieldTestsSchema(): TSchema {
   const named = [...fields.values()].map((field) => {
     const on = `On events of type ${field.eventTypes.join(', ')}.`
@@ -188,7 +229,13 @@ function fieldTestsSchema(): TSchema {
   })
   return Type.Unsafe({
     type: 'object',
-    properties: { all: true, any: true, not: true, ...Object.fromEntries(named.filter((entry) => !isMap(entry))) },
+    properties: {
+      all: true,
+      any: true,
+      not: true,
+      macro: true,
+      ...Object.fromEntries(named.filter((entry) => !isMap(entry))),
+    },
     patternProperties: Object.fromEntries(maps),
     additionalProperties: false,
   })
@@ -199,12 +246,13 @@ function conditionSchema(): TSchema {
   const conditions = Type.Array(definition('condition'), { minItems: 1 })
   return Type.Unsafe({
     type: 'object',
-    description: 'All members must hold: fields, or all, any, not.',
+    description: `All members must hold: fields, or all, any, not, macro. ${semantics}`,
     minProperties: 1,
     properties: {
       all: Type.Unsafe({ ...conditions, description: 'Each of these holds.' }),
       any: Type.Unsafe({ ...conditions, description: 'One of these holds.' }),
       not: Type.Unsafe({ description: 'This does not hold.', allOf: [definition('condition')] }),
+      macro: Type.String({ description: 'The condition of that name in "macros" holds.' }),
     },
     allOf: [definition('field_tests')],
   })

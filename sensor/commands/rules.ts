@@ -1,7 +1,7 @@
 /** `nightjar rules lint|test|list [PATH...]`: checks, proves and lists rules. No path: the packs that are shipped. */
 import { Command, CommanderError, Option } from 'commander'
 import { lint } from '../../rules/lint.ts'
-import { builtinPacks, loadRules } from '../../rules/load.ts'
+import { builtinPacks, loadBeside } from '../../rules/load.ts'
 import { RuleError } from '../../rules/problem.ts'
 import { type Proof, prove } from '../../rules/prove.ts'
 import type { Rule, RuleSet } from '../../rules/rule.ts'
@@ -21,7 +21,7 @@ const pathsOrShipped = (paths: readonly string[]): readonly string[] => (paths.l
 /** The rules; undefined if they can't be used: stderr then says why, and the exit code is 2. */
 async function rulesOf(paths: readonly string[]): Promise<RuleSet | undefined> {
   try {
-    return await loadRules(pathsOrShipped(paths))
+    return await loadBeside(pathsOrShipped(paths))
   } catch (error) {
     if (!(error instanceof RuleError)) throw error
     process.stderr.write(`${error.message}\n`)

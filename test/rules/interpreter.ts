@@ -102,18 +102,29 @@ function measures(operator: string, operand: Json, name: string, values: Json[],
   return Object.entries(operand).every(([bound, limit]) => says(bound, size, limit, name === ''))
 }
 
-/** Does the condition, in JSON, hold of the event? `multiple` says which fields have several values. */
-export function interpret(condition: Json, event: Json, multiple: (name: string) => boolean): boolean {
+/** What the names in conditions stand for; and which fields have several values. */
+export interface Names {
+  readonly multiple: (name: string) => boolean
+  readonly macros: Readonly<Record<string, Json>>
+}
+
+/** Does the condition, in JSON, hold of the event? */
+export function interpret(condition: Json, event: Json, names: Names): boolean {
   if (!isRecord(condition)) throw new Error('a condition is an object')
   return Object.entries(condition).every(([key, value]) => {
-    if (key === 'all') return listed(value).every((one) => interpret(one, event, multiple))
-    if (key === 'any') return listed(value).some((one) => interpret(one, event, multiple))
-    if (key === 'not') return !interpret(value, event, multiple)
+    if (key === 'all') return listed(value).every((one) => interpret(one, event, names))
+    if (key === 'any') return listed(value).some((one) => interpret(one, event, names))
+    if (key === 'not') return !interpret(value, event, names)
+    if (key === 'macro') return interpret(names.macros[String(value)], event, names)
     const asked = isRecord(value) ? Object.entries(value) : [['equals', value] as const]
     const values = valuesOf(event, key)
     return asked.every(([operator, operand]) => {
       if (operator === 'exists' || operator === 'length') {
-        return measures(operator, operand, key, values, multiple(key))
+        return measures(operator, operand, key, values, names.multiple(key))
+      }
+      if (operator === 'subset') {
+        const isAllowed = (one: Json) => listed(operand).some((other) => same(one, other, key.endsWith('.ip')))
+        return values.length > 0 && values.every(isAllowed)
       }
       return values.some((one) => says(operator, one, operand, key.endsWith('.ip')))
     })

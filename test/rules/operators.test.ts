@@ -12,6 +12,7 @@ function holds(condition: object, process: object, destination?: object): boolea
     on: [...eventTypes],
     list: () => undefined,
     listNames: () => [],
+    macro: () => ({ found: 'no macro', expected: 'none' }),
     report: (fault) => faults.push(fault),
   })
   if (read === undefined) throw new Error(JSON.stringify(faults))

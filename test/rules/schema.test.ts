@@ -8,7 +8,7 @@ import { builtinPacks } from '../../rules/load.ts'
 import { operators, operatorsFor } from '../../rules/operators.ts'
 import { readPacks } from '../../rules/pack.ts'
 import { publishedSchema } from '../../rules/schema.ts'
-import { conditionArbitrary } from './vocabulary.ts'
+import { conditionArbitrary, macros } from './vocabulary.ts'
 
 const published = JSON.parse(await readFile(join(import.meta.dirname, '../../rules/schema.json'), 'utf8'))
 const validate = new Ajv({ strict: true, allowUnionTypes: true }).compile(published)
@@ -17,6 +17,7 @@ const packWith = (when: unknown) => ({
   pack: 'p',
   version: '1',
   lists: { x: ['sh'] },
+  macros,
   rules: [{ id: 'r', name: 'r', on: ['exec', 'exit', 'connect', 'stdio', 'gap'], severity: 'low', message: 'm', when }],
 })
 

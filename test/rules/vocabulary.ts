@@ -106,6 +106,7 @@ function operandFor(operator: string, type: string, values: readonly string[] | 
   const operands: Record<string, fc.Arbitrary<unknown>> = {
     equals: scalar,
     in: fc.array(scalar, { minLength: 1, maxLength: 3 }),
+    subset: fc.array(scalar, { minLength: 1, maxLength: 4 }),
     // A text that is the name of a list stands for the list, so it's only a literal inside an array.
     startsWith: oneOrMany(parts).filter((operand) => operand !== '@x'),
     endsWith: oneOrMany(parts).filter((operand) => operand !== '@x'),
@@ -132,12 +133,23 @@ const test = fc.constantFrom(...fieldNames).chain((fieldName) => {
   return value.map((operand) => ({ [fieldName]: operand }))
 })
 
+/** Macros that a condition may use; the second uses the first. */
+export const macros: Readonly<Record<string, object>> = {
+  m0: { 'process.name': { in: ['sh', 'bash'] } },
+  m1: { any: [{ 'process.pid': { gt: 1 } }, { not: { macro: 'm0' } }] },
+}
+
 /** A condition without fault, as JSON. */
 export const conditionArbitrary = fc.letrec<{ condition: object }>((tie) => ({
   condition: fc.oneof(
     { depthSize: 'small', withCrossShrink: true },
     { weight: 5, arbitrary: test },
     { weight: 1, arbitrary: fc.tuple(test, test).map(([one, other]) => ({ ...one, ...other })) },
+    { weight: 1, arbitrary: fc.record({ macro: fc.constantFrom(...Object.keys(macros)) }) },
+    {
+      weight: 1,
+      arbitrary: fc.tuple(test, fc.constant({ macro: 'm1' })).map(([one, other]) => ({ ...one, ...other })),
+    },
     { weight: 2, arbitrary: fc.record({ all: fc.array(tie('condition'), { minLength: 1, maxLength: 3 }) }) },
     { weight: 2, arbitrary: fc.record({ any: fc.array(tie('condition'), { minLength: 1, maxLength: 3 }) }) },
     { weight: 2, arbitrary: fc.record({ not: tie('condition') }) },
