@@ -4,7 +4,7 @@ import { compile, type Test } from './compile.ts'
 import { compileField, type Getter } from './fields.ts'
 import { createFold, type Fold, type Folded } from './fold.ts'
 import { compileMessage } from './message.ts'
-import type { Rule, RuleSet } from './rule.ts'
+import type { Exception, Rule, RuleSet } from './rule.ts'
 
 /** An alert to be: which rule, on which event, and how many matches it stands for. */
 export interface Match extends Folded {
@@ -18,6 +18,11 @@ export interface EngineOptions {
   readonly onError: (ruleId: string, error: unknown) => void
   /** A match that raised no alert: it was counted into an earlier one, or an exception of the rule held. */
   readonly onSuppressed: (ruleId: string, reason: 'folded' | 'exception') => void
+  /**
+   * An exception of an enabled rule has come to its end: from this event's time on the rule alerts where it held.
+   * Called once for each exception, with the first event that it no longer holds for, whether or not the rule matches.
+   */
+  readonly onExpired?: (ruleId: string, exception: Exception) => void
 }
 
 export interface Engine {
@@ -30,10 +35,16 @@ export interface Engine {
   readonly evaluations: () => number
 }
 
+interface Unless {
+  readonly holds: Test
+  /** Unix time in milliseconds. */
+  readonly expires: number
+}
+
 interface Compiled {
   readonly rule: Rule
   readonly when: Test
-  readonly unless: readonly Test[]
+  readonly unless: readonly Unless[]
   readonly message: (event: Event) => string
   readonly groupBy: readonly Getter[]
 }
@@ -42,7 +53,7 @@ function compileRule(rule: Rule): Compiled {
   return {
     rule,
     when: compile(rule.when),
-    unless: rule.unless.map((exception) => compile(exception.when)),
+    unless: rule.unless.map(({ when, expires = Infinity }) => ({ holds: compile(when), expires })),
     message: compileMessage(rule.message),
     groupBy: rule.groupBy.map(compileField),
   }
@@ -54,8 +65,30 @@ function foldMatch({ rule, groupBy }: Compiled, event: Event, fold: Fold): Folde
   return fold(key, event.time, rule.window)
 }
 
+/** Tells of each exception whose end has come by the time of an event; costs one comparison while there is none. */
+function tellExpired(
+  rules: readonly Rule[],
+  onExpired: (ruleId: string, exception: Exception) => void,
+): (time: number) => void {
+  const ends = rules
+    .filter(({ enabled }) => enabled)
+    .flatMap(({ id, unless }) => unless.map((exception) => ({ id, exception, at: exception.expires ?? Infinity })))
+    .filter(({ at }) => at < Infinity)
+    .sort((one, other) => one.at - other.at)
+  let told = 0
+  let next = ends[0]?.at ?? Infinity
+  return (time) => {
+    while (time >= next) {
+      const end = ends[told]
+      if (end) onExpired(end.id, end.exception)
+      told++
+      next = ends[told]?.at ?? Infinity
+    }
+  }
+}
+
 /** An engine for these rules, with a memory of its own. A new set of rules wants a new engine. */
-export function createEngine({ rules }: RuleSet, { onError, onSuppressed }: EngineOptions): Engine {
+export function createEngine({ rules }: RuleSet, { onError, onSuppressed, onExpired }: EngineOptions): Engine {
   const fold = createFold()
   const byType = new Map<EventType, Compiled[]>()
   const disabled = new Set<Compiled>()
@@ -81,10 +114,12 @@ export function createEngine({ rules }: RuleSet, { onError, onSuppressed }: Engi
     }
   }
 
+  const expire = onExpired && tellExpired(rules, onExpired)
+
   const judgeBy = (compiled: Compiled, event: Event): Match | undefined => {
     const { rule, when, unless, message } = compiled
     if (!when(event)) return undefined
-    if (unless.some((test) => test(event))) {
+    if (unless.some(({ holds, expires }) => event.time < expires && holds(event))) {
       onSuppressed(rule.id, 'exception')
       return undefined
     }
@@ -101,6 +136,7 @@ export function createEngine({ rules }: RuleSet, { onError, onSuppressed }: Engi
     eventTypes: new Set(byType.keys()),
     evaluations: () => evaluations,
     judge: (event) => {
+      expire?.(event.time)
       const matches: Match[] = []
       const candidates = byType.get(event.type) ?? []
       evaluations += candidates.length

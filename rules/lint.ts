@@ -55,10 +55,34 @@ function warningsOf(rule: Rule): Problem[] {
     )
 }
 
-/** Everything there is to say about the rules in these files and folders. Never throws for what it reads. */
-export async function lint(paths: readonly string[]): Promise<Finding[]> {
+const day = 24 * 60 * 60 * 1000
+const soon = 30 * day
+
+/** Exceptions that no longer hold, and those that won't in 30 days. */
+function expiring(rule: Rule, now: number): Problem[] {
+  return rule.unless.flatMap(({ expires, owner, reason, file, path }) => {
+    if (expires === undefined || expires > now + soon) return []
+    const when = new Date(expires).toISOString().replace('.000Z', 'Z')
+    const found =
+      expires <= now
+        ? `an exception of rule ${rule.id} that has no effect since ${when}`
+        : `an exception of rule ${rule.id} that expires in ${Math.ceil((expires - now) / day)} days, at ${when}`
+    const asked = owner === undefined ? '' : ` (ask ${owner})`
+    const expected = `a later date if this still holds: ${reason}${asked}; else no such exception`
+    return problemIn(file, { path: [...path, 'expires'], found, expected })
+  })
+}
+
+/**
+ * Everything there is to say about the rules in these files and folders. Never throws for what it reads. `now` is Unix
+ * time in milliseconds: exceptions expire.
+ */
+export async function lint(paths: readonly string[], now: number = Date.now()): Promise<Finding[]> {
   const { ruleSet, problems, isOurs } = await inspectBeside(paths)
-  const warnings = [...ruleSet.remarks, ...ruleSet.rules.flatMap(warningsOf)]
+  const warnings = [
+    ...ruleSet.remarks,
+    ...ruleSet.rules.flatMap((rule) => [...warningsOf(rule), ...expiring(rule, now)]),
+  ]
   return [
     ...problems.filter(isOurs).map((problem) => ({ ...problem, severity: 'error' as const })),
     ...warnings.filter(isOurs).map((problem) => ({ ...problem, severity: 'warning' as const })),

@@ -68,7 +68,7 @@ function override(rule: Rule, raw: Record<string, unknown>, path: JsonPath, draf
     draft.report(fault)
   }
   const surroundings = surroundingsOf(draft, shelf, rule.completedOn, report)
-  const unless = readExceptions(raw.unless, [...path, 'unless'], surroundings)
+  const unless = readExceptions(raw.unless, [...path, 'unless'], draft.file, surroundings)
   const groupBy = 'groupBy' in raw ? readFields(raw.groupBy, [...path, 'groupBy'], surroundings) : rule.groupBy
   const window = readDuration(raw.window, [...path, 'window'], report) ?? rule.window
   if (groupBy.length > 0 !== window > 0 && isSound) {

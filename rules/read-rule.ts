@@ -4,6 +4,7 @@ import { parseDuration } from '../sensor/duration.ts'
 import { type EventType, eventTypes } from '../sensor/event.ts'
 import { readCondition, readField, type Surroundings, sizeFault } from './condition.ts'
 import { type Draft, type Shelf, surroundingsOf } from './draft.ts'
+import { looksLikeExpiry, parseExpiry } from './expiry.ts'
 import type { Field } from './fields.ts'
 import { isObject } from './json.ts'
 import { type Template, templateParts } from './message.ts'
@@ -26,7 +27,7 @@ export function readRule(
   const on = Array.isArray(raw.on) ? raw.on.filter(isEventType) : []
   const surroundings = surroundingsOf(draft, shelf, on, report)
   const when = 'when' in raw ? readSized(raw.when, [...path, 'when'], surroundings) : undefined
-  const unless = readExceptions(raw.unless, [...path, 'unless'], surroundings)
+  const unless = readExceptions(raw.unless, [...path, 'unless'], draft.file, surroundings)
   const message = readTemplate(raw.message, [...path, 'message'], surroundings)
   const groupBy = readFields(raw.groupBy, [...path, 'groupBy'], surroundings)
   const window = readWindow(raw, path, report)
@@ -65,12 +66,29 @@ function readSized(raw: unknown, path: JsonPath, surroundings: Surroundings) {
   return fault ? undefined : condition
 }
 
-export function readExceptions(raw: unknown, path: JsonPath, surroundings: Surroundings): Exception[] {
+export function readExceptions(raw: unknown, path: JsonPath, file: string, surroundings: Surroundings): Exception[] {
   if (!Array.isArray(raw)) return []
   return raw.flatMap((exception, index) => {
     if (!isObject(exception) || !('when' in exception)) return []
-    const when = readSized(exception.when, [...path, index, 'when'], surroundings)
-    return when ? [{ when, reason: textOf(exception.reason) }] : []
+    const at = [...path, index]
+    const when = readSized(exception.when, [...at, 'when'], surroundings)
+    const expires = parseExpiry(textOf(exception.expires))
+    if (looksLikeExpiry(textOf(exception.expires)) && expires === undefined) {
+      const expected = 'a day of the calendar such as 2027-03-31, or a time such as 2027-03-31T12:00:00Z'
+      surroundings.report({ path: [...at, 'expires'], found: show(exception.expires), expected })
+    }
+    if (when === undefined) return []
+    const { owner } = exception
+    return [
+      {
+        when,
+        reason: textOf(exception.reason),
+        ...(typeof owner === 'string' && { owner }),
+        ...(expires !== undefined && { expires }),
+        file,
+        path: at,
+      },
+    ]
   })
 }
 

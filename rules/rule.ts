@@ -10,6 +10,13 @@ import type { JsonPath, Problem } from './problem.ts'
 export interface Exception {
   readonly when: Condition
   readonly reason: string
+  /** Whom to ask about it. */
+  readonly owner?: string
+  /** From this moment on (Unix time in milliseconds, compared with the event's) it no longer holds. */
+  readonly expires?: number
+  /** Where it stands: in the file of its rule, or of the pack that overrides it. */
+  readonly file: string
+  readonly path: JsonPath
 }
 
 /** A claim that the rule makes about itself: these events, judged in order, raise so many alerts. */

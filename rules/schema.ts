@@ -6,6 +6,7 @@ import { type Static, type TSchema, Type } from 'typebox'
 import { severities } from '../sensor/alert.ts'
 import { Event, eventTypes } from '../sensor/event.ts'
 import { listReference } from './condition.ts'
+import { expiryPattern } from './expiry.ts'
 import { type Field, fields } from './fields.ts'
 import { operatorsFor, semantics } from './operators.ts'
 
@@ -31,13 +32,29 @@ const identifiers = (description: string) => Type.Array(text('Its identifier.'),
 
 const ruleIdPattern = '[a-z0-9]+(-[a-z0-9]+)*'
 
+function exceptionOf<T extends Parts>(parts: T) {
+  return Type.Object(
+    {
+      when: parts.condition,
+      reason: text('Why that is expected.'),
+      owner: Type.Optional(text('Whom to ask about it: a team or a person.')),
+      expires: Type.Optional(
+        matching(
+          expiryPattern,
+          'a date such as 2027-03-31, or a time such as 2027-03-31T12:00:00Z',
+          'RFC 3339. Until the end of that day in UTC, or until that time, the exception holds; after it the rule alerts again. Compared with the time of the event.',
+        ),
+      ),
+    },
+    strict,
+  )
+}
+
 /** Members that a rule has and that an override may change. */
 function changeable<T extends Parts>(parts: T) {
   return {
     severity: Type.Enum([...severities], { description: 'How bad it is if it is true.' }),
-    unless: Type.Array(Type.Object({ when: parts.condition, reason: text('Why that is expected.') }, strict), {
-      description: 'Exceptions: when one of them holds, there is no alert.',
-    }),
+    unless: Type.Array(exceptionOf(parts), { description: 'Exceptions: when one of them holds, there is no alert.' }),
     tags: Type.Object(
       {
         mitre: Type.Optional(techniques),
