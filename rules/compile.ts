@@ -1,5 +1,5 @@
 /** A condition becomes one closure: everything that doesn't depend on the event is done beforehand. */
-import type { Event } from '../sensor/event.ts'
+import type { Event, EventType } from '../sensor/event.ts'
 import type { Condition } from './condition.ts'
 import { compileField } from './fields.ts'
 
@@ -32,4 +32,11 @@ export function compile(condition: Condition): Test {
       return (event) => holds(get(event))
     }
   }
+}
+
+/** Compiles a condition that is asked of these types of event alone; on all others it doesn't hold. */
+export function testFor(on: readonly EventType[], condition: Condition): Test {
+  const types: ReadonlySet<EventType> = new Set(on)
+  const test = compile(condition)
+  return (event) => types.has(event.type) && test(event)
 }

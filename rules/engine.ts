@@ -2,14 +2,19 @@
 import type { Event, EventType } from '../sensor/event.ts'
 import { compile, type Test } from './compile.ts'
 import { compileField, type Getter } from './fields.ts'
-import { createFold, type Fold, type Folded } from './fold.ts'
+import { createFold, type Folded } from './fold.ts'
+import { keyOf } from './key.ts'
 import { compileMessage } from './message.ts'
 import type { Exception, Rule, RuleSet } from './rule.ts'
+import { createSequence, type Follow } from './sequence.ts'
+import { type Count, createThreshold } from './threshold.ts'
 
 /** An alert to be: which rule, on which event, and how many matches it stands for. */
 export interface Match extends Folded {
   readonly rule: Rule
   readonly event: Event
+  /** Of a sequence: the events of the steps before, oldest first. */
+  readonly earlier: readonly Event[]
   readonly message: string
 }
 
@@ -23,6 +28,8 @@ export interface EngineOptions {
    * Called once for each exception, with the first event that it no longer holds for, whether or not the rule matches.
    */
   readonly onExpired?: (ruleId: string, exception: Exception) => void
+  /** The memory of a rule was full, and a key forgotten that a sequence or a threshold might still have needed. */
+  readonly onEvicted?: (ruleId: string, what: 'sequence' | 'threshold') => void
 }
 
 export interface Engine {
@@ -45,25 +52,30 @@ interface Compiled {
   readonly rule: Rule
   readonly when: Test
   readonly unless: readonly Unless[]
+  readonly follow: Follow | undefined
+  readonly count: Count | undefined
   readonly message: (event: Event) => string
   readonly groupBy: readonly Getter[]
 }
 
-function compileRule(rule: Rule): Compiled {
+function compileRule(rule: Rule, { onEvicted }: EngineOptions): Compiled {
+  const { id, sequence, threshold } = rule
   return {
     rule,
     when: compile(rule.when),
     unless: rule.unless.map(({ when, expires = Infinity }) => ({ holds: compile(when), expires })),
+    follow: sequence && createSequence(sequence, () => onEvicted?.(id, 'sequence')),
+    count: threshold && createThreshold(threshold, () => onEvicted?.(id, 'threshold')),
     message: compileMessage(rule.message),
     groupBy: rule.groupBy.map(compileField),
   }
 }
 
-function foldMatch({ rule, groupBy }: Compiled, event: Event, fold: Fold): Folded | undefined {
-  if (groupBy.length === 0) return { count: 1, firstSeen: event.time, lastSeen: event.time }
-  const key = JSON.stringify([rule.id, ...groupBy.map((get) => get(event))])
-  return fold(key, event.time, rule.window)
+interface Gathered extends Folded {
+  readonly earlier: readonly Event[]
 }
+
+const none: readonly Event[] = []
 
 /** Tells of each exception whose end has come by the time of an event; costs one comparison while there is none. */
 function tellExpired(
@@ -88,7 +100,8 @@ function tellExpired(
 }
 
 /** An engine for these rules, with a memory of its own. A new set of rules wants a new engine. */
-export function createEngine({ rules }: RuleSet, { onError, onSuppressed, onExpired }: EngineOptions): Engine {
+export function createEngine({ rules }: RuleSet, options: EngineOptions): Engine {
+  const { onError, onSuppressed, onExpired } = options
   const fold = createFold()
   const byType = new Map<EventType, Compiled[]>()
   const disabled = new Set<Compiled>()
@@ -107,7 +120,7 @@ export function createEngine({ rules }: RuleSet, { onError, onSuppressed, onExpi
   for (const rule of rules) {
     if (!rule.enabled) continue
     try {
-      const compiled = compileRule(rule)
+      const compiled = compileRule(rule, options)
       for (const type of new Set(rule.on)) byType.set(type, [...(byType.get(type) ?? []), compiled])
     } catch (error) {
       onError(rule.id, error)
@@ -116,19 +129,38 @@ export function createEngine({ rules }: RuleSet, { onError, onSuppressed, onExpi
 
   const expire = onExpired && tellExpired(rules, onExpired)
 
-  const judgeBy = (compiled: Compiled, event: Event): Match | undefined => {
-    const { rule, when, unless, message } = compiled
-    if (!when(event)) return undefined
-    if (unless.some(({ holds, expires }) => event.time < expires && holds(event))) {
-      onSuppressed(rule.id, 'exception')
-      return undefined
+  const isExcepted = ({ rule, unless }: Compiled, event: Event): boolean => {
+    if (!unless.some(({ holds, expires }) => event.time < expires && holds(event))) return false
+    onSuppressed(rule.id, 'exception')
+    return true
+  }
+
+  /** What has come together with this event: it alone, or with those that a threshold counted or a sequence followed. */
+  const gather = (compiled: Compiled, event: Event): Gathered | undefined => {
+    const { when, follow, count } = compiled
+    const { time } = event
+    if (follow) {
+      const earlier = follow(event, () => !isExcepted(compiled, event))
+      return earlier && { earlier, count: 1, firstSeen: Math.min(time, earlier[0]?.time ?? time), lastSeen: time }
     }
-    const folded = foldMatch(compiled, event, fold)
+    if (!when(event) || isExcepted(compiled, event)) return undefined
+    if (count === undefined) return { earlier: none, count: 1, firstSeen: time, lastSeen: time }
+    const counted = count(event)
+    return counted && { earlier: none, ...counted }
+  }
+
+  const judgeBy = (compiled: Compiled, event: Event): Match | undefined => {
+    const gathered = gather(compiled, event)
+    if (gathered === undefined) return undefined
+    const { rule, groupBy, message } = compiled
+    const { earlier, ...match } = gathered
+    const folded =
+      groupBy.length === 0 ? match : fold(`${rule.id} ${keyOf(groupBy, event)}`, event.time, rule.window, match)
     if (folded === undefined) {
       onSuppressed(rule.id, 'folded')
       return undefined
     }
-    return { rule, event, message: message(event), ...folded }
+    return { rule, event, earlier, message: message(event), ...folded }
   }
 
   return {

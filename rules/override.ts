@@ -6,7 +6,7 @@
 import { type Draft, type Shelf, surroundingsOf } from './draft.ts'
 import { isObject } from './json.ts'
 import { type Fault, type JsonPath, nearest, type Problem, problemIn, show } from './problem.ts'
-import { readDuration, readExceptions, readFields } from './read-rule.ts'
+import { readDuration, readExceptions, readFields } from './read-parts.ts'
 import type { Rule } from './rule.ts'
 import type { OverrideSource } from './schema.ts'
 

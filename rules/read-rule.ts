@@ -1,19 +1,13 @@
 /** Reads one rule of a pack: from what stands in the file to what can be compiled. */
 import type { Severity } from '../sensor/alert.ts'
-import { parseDuration } from '../sensor/duration.ts'
-import { type EventType, eventTypes } from '../sensor/event.ts'
-import { readCondition, readField, type Surroundings, sizeFault } from './condition.ts'
+import type { EventType } from '../sensor/event.ts'
 import { type Draft, type Shelf, surroundingsOf } from './draft.ts'
-import { looksLikeExpiry, parseExpiry } from './expiry.ts'
-import type { Field } from './fields.ts'
 import { isObject } from './json.ts'
-import { type Template, templateParts } from './message.ts'
-import { type Fault, type JsonPath, show } from './problem.ts'
-import type { Exception, Rule, RuleTest } from './rule.ts'
+import type { Fault, JsonPath } from './problem.ts'
+import { readDuration, readExceptions, readFields, readSized, readTemplate } from './read-parts.ts'
+import { readSequence, readThreshold, typesIn, whenOf } from './read-stateful.ts'
+import type { Rule, RuleTest, Sequence } from './rule.ts'
 import type { RuleSource } from './schema.ts'
-
-const isEventType = (value: unknown): value is EventType => eventTypes.some((type) => type === value)
-export const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
 
 /** The rule, or undefined if there is none to speak of; every fault has been reported. */
 export function readRule(
@@ -24,23 +18,21 @@ export function readRule(
   report: (fault: Fault) => void,
 ): Rule | undefined {
   if (!isObject(raw)) return undefined
-  const on = Array.isArray(raw.on) ? raw.on.filter(isEventType) : []
-  const surroundings = surroundingsOf(draft, shelf, on, report)
-  const when = 'when' in raw ? readSized(raw.when, [...path, 'when'], surroundings) : undefined
+  const around = (on: readonly EventType[]) => surroundingsOf(draft, shelf, on, report)
+  const found = 'sequence' in raw ? readSteps(raw, path, around, report) : readPlain(raw, path, around, report)
+  const surroundings = around(found?.completedOn ?? typesIn(raw.on))
   const unless = readExceptions(raw.unless, [...path, 'unless'], draft.file, surroundings)
   const message = readTemplate(raw.message, [...path, 'message'], surroundings)
   const groupBy = readFields(raw.groupBy, [...path, 'groupBy'], surroundings)
   const window = readWindow(raw, path, report)
-  if (when === undefined) return undefined
+  if (found === undefined) return undefined
   const source = raw as RuleSource
   return {
     id: source.id,
     name: source.name,
     ...(source.description !== undefined && { description: source.description }),
     falsePositives: source.false_positives ?? [],
-    on: source.on,
-    completedOn: source.on,
-    when,
+    ...found,
     unless,
     severity: source.severity as Severity,
     message,
@@ -58,59 +50,41 @@ export function readRule(
   }
 }
 
-/** A condition that is not too large, whatever macros are in it. */
-function readSized(raw: unknown, path: JsonPath, surroundings: Surroundings) {
-  const condition = readCondition(raw, path, surroundings)
-  const fault = condition && sizeFault(condition)
-  if (fault) surroundings.report({ path, ...fault })
-  return fault ? undefined : condition
+type Found = Pick<Rule, 'on' | 'completedOn' | 'when' | 'sequence' | 'threshold'>
+type Around = Parameters<typeof readSequence>[2]
+
+/** A rule about one event, or about so many of them. */
+function readPlain(
+  raw: Record<string, unknown>,
+  path: JsonPath,
+  around: Around,
+  report: (fault: Fault) => void,
+): Found | undefined {
+  const expected = { on: '"on": an array of event types', when: '"when": a condition' }
+  for (const key of ['on', 'when'] as const) {
+    if (!(key in raw)) report({ path, found: `no "${key}"`, expected: `${expected[key]}; or a "sequence"` })
+  }
+  const on = typesIn(raw.on)
+  const when = 'when' in raw ? readSized(raw.when, [...path, 'when'], around(on)) : undefined
+  const threshold = 'threshold' in raw ? readThreshold(raw.threshold, [...path, 'threshold'], around(on)) : undefined
+  return when && { on, completedOn: on, when, ...(threshold && { threshold }) }
 }
 
-export function readExceptions(raw: unknown, path: JsonPath, file: string, surroundings: Surroundings): Exception[] {
-  if (!Array.isArray(raw)) return []
-  return raw.flatMap((exception, index) => {
-    if (!isObject(exception) || !('when' in exception)) return []
-    const at = [...path, index]
-    const when = readSized(exception.when, [...at, 'when'], surroundings)
-    const expires = parseExpiry(textOf(exception.expires))
-    if (looksLikeExpiry(textOf(exception.expires)) && expires === undefined) {
-      const expected = 'a day of the calendar such as 2027-03-31, or a time such as 2027-03-31T12:00:00Z'
-      surroundings.report({ path: [...at, 'expires'], found: show(exception.expires), expected })
-    }
-    if (when === undefined) return []
-    const { owner } = exception
-    return [
-      {
-        when,
-        reason: textOf(exception.reason),
-        ...(typeof owner === 'string' && { owner }),
-        ...(expires !== undefined && { expires }),
-        file,
-        path: at,
-      },
-    ]
-  })
-}
-
-function readTemplate(raw: unknown, path: JsonPath, surroundings: Surroundings): Template {
-  if (typeof raw !== 'string') return []
-  return templateParts(raw).flatMap((part): Template => {
-    if ('text' in part) return [part.text]
-    if ('field' in part) {
-      const field = readField(part.field, path, surroundings)
-      return field ? [field] : []
-    }
-    const expected = `a field in braces such as {process.name}, or ${part.stray}${part.stray} for the brace itself`
-    surroundings.report({ path, found: `a single ${part.stray} in ${show(raw)}`, expected })
-    return []
-  })
-}
-
-export function readFields(raw: unknown, path: JsonPath, surroundings: Surroundings): Field[] {
-  if (!Array.isArray(raw)) return []
-  return raw.flatMap((name, index) => {
-    return typeof name === 'string' ? (readField(name, [...path, index], surroundings) ?? []) : []
-  })
+/** A rule about several events, one after the other. */
+function readSteps(
+  raw: Record<string, unknown>,
+  path: JsonPath,
+  around: Around,
+  report: (fault: Fault) => void,
+): Found | undefined {
+  for (const key of ['on', 'when', 'threshold']) {
+    const expected = 'one of the two: each step of a sequence has its own "on" and "when"'
+    if (key in raw) report({ path: [...path, key], found: `"${key}" beside "sequence"`, expected })
+  }
+  const sequence: Sequence | undefined = readSequence(raw.sequence, [...path, 'sequence'], around, report)
+  if (sequence === undefined) return undefined
+  const on = [...new Set(sequence.steps.flatMap((step) => step.on))]
+  return { on, completedOn: sequence.steps.at(-1)?.on ?? [], when: whenOf(sequence), sequence }
 }
 
 /** Milliseconds; undefined where there is none. */
@@ -126,13 +100,4 @@ function readWindow(raw: Record<string, unknown>, path: JsonPath, report: (fault
     return undefined
   }
   return readDuration(raw.window, [...path, 'window'], report)
-}
-
-/** Milliseconds, or undefined. That the text is a duration is checked with the shape. */
-export function readDuration(raw: unknown, path: JsonPath, report: (fault: Fault) => void): number | undefined {
-  const milliseconds = parseDuration(textOf(raw))
-  if (milliseconds === 0) {
-    report({ path, found: show(raw), expected: 'a duration longer than nothing, such as 10m' })
-  }
-  return milliseconds
 }

@@ -19,6 +19,32 @@ export interface Exception {
   readonly path: JsonPath
 }
 
+/** What events have in common that belong to one sequence: the values of fields, or the tree of processes. */
+export type Join = { readonly fields: readonly Field[] } | 'process_tree'
+
+export interface Step {
+  readonly on: readonly EventType[]
+  readonly when: Condition
+  /** No such event may come between the step before and the step after. */
+  readonly negated: boolean
+}
+
+/** Events one after the other, the last no later than `within` milliseconds after the first. */
+export interface Sequence {
+  /** Two at least are not negated, the first and the last among them. */
+  readonly steps: readonly Step[]
+  readonly by: Join
+  readonly within: number
+}
+
+/** So many matches, or distinct values of a field in them, with equal values of `by`, within so many milliseconds. */
+export interface Threshold {
+  readonly count: number
+  readonly distinct?: Field
+  readonly by: readonly Field[]
+  readonly within: number
+}
+
 /** A claim that the rule makes about itself: these events, judged in order, raise so many alerts. */
 export interface RuleTest {
   readonly name: string
@@ -31,10 +57,14 @@ export interface Rule {
   readonly name: string
   readonly description?: string
   readonly falsePositives: readonly string[]
+  /** The types of event that matter to the rule: of a sequence, those of all its steps. */
   readonly on: readonly EventType[]
   /** The types of the event that raises the alert: the message, the exceptions and the groups speak of it. */
   readonly completedOn: readonly EventType[]
+  /** Which events matter to the rule; of a sequence, those that any of its steps asks for. */
   readonly when: Condition
+  readonly sequence?: Sequence
+  readonly threshold?: Threshold
   readonly unless: readonly Exception[]
   readonly severity: Severity
   readonly message: Template

@@ -23,6 +23,8 @@ const duration = (description: string) =>
 interface Parts {
   condition: TSchema
   fieldName: TSchema
+  /** What the events of a sequence have in common. */
+  join: TSchema
   listEntry: TSchema
   event: TSchema
 }
@@ -75,6 +77,35 @@ function changeable<T extends Parts>(parts: T) {
   }
 }
 
+const types = (description: string) =>
+  Type.Array(Type.Enum([...eventTypes]), { minItems: 1, uniqueItems: true, description })
+
+function sequenceOf<T extends Parts>(parts: T) {
+  const step = Type.Object(
+    {
+      on: types('The types of event that the step looks at.'),
+      when: parts.condition,
+      negated: Type.Optional(
+        Type.Boolean({ description: 'true: no such event comes between the step before and the step after.' }),
+      ),
+    },
+    strict,
+  )
+  return Type.Object(
+    {
+      steps: Type.Array(step, {
+        minItems: 2,
+        maxItems: 6,
+        title: 'an array of 2 to 6 steps',
+        description: 'One after the other. The first and the last are not negated; the alert is about the last.',
+      }),
+      by: parts.join,
+      within: duration('How long after the first step, in the time of the events, the last may come.'),
+    },
+    { ...strict, description: 'In place of "on" and "when": several events, one after the other.' },
+  )
+}
+
 function overrideOf<T extends Parts>(parts: T) {
   const { severity, unless, tags, runbook, enabled, groupBy, window } = changeable(parts)
   return Type.Object(
@@ -108,12 +139,30 @@ function packOf<T extends Parts>(parts: T) {
       name: text('A few words for a list of alerts.'),
       description: Type.Optional(text('What the rule detects, and by which facts.')),
       false_positives: Type.Optional(Type.Array(text('A case.'), { description: 'Ordinary work that may match.' })),
-      on: Type.Array(Type.Enum([...eventTypes]), {
-        minItems: 1,
-        uniqueItems: true,
-        description: 'The types of event that the rule looks at.',
-      }),
-      when: parts.condition,
+      on: Type.Optional(types('The types of event that the rule looks at.')),
+      when: Type.Optional(parts.condition),
+      sequence: Type.Optional(sequenceOf(parts)),
+      threshold: Type.Optional(
+        Type.Object(
+          {
+            count: Type.Integer({
+              minimum: 2,
+              maximum: 1000,
+              title: 'a whole number from 2 to 1000',
+              description: 'How many matches raise one alert; with "distinct", how many different values in them.',
+            }),
+            distinct: Type.Optional(
+              Type.Unsafe<string>({ ...parts.fieldName, description: 'Count the different values of this field.' }),
+            ),
+            by: Type.Array(parts.fieldName, {
+              uniqueItems: true,
+              description: 'Matches with equal values of these fields are counted together; none: all of them.',
+            }),
+            within: duration('How far apart, in the time of the events, the first and the last may be.'),
+          },
+          { ...strict, description: 'Alert only when so many matches have come together; the count then begins anew.' },
+        ),
+      ),
       unless: Type.Optional(unless),
       severity,
       message: text('One sentence, with fields in braces: {process.name}. A literal brace is doubled.'),
@@ -199,6 +248,7 @@ function partOfEvent(): Plain {
 const Pack = packOf({
   condition: Type.Unknown(),
   fieldName: Type.String({ title: 'the name of a field' }),
+  join: Type.Unknown(),
   listEntry: Type.Unknown(),
   event: Type.Unsafe(partOfEvent()),
 })
@@ -279,9 +329,14 @@ function conditionSchema(): TSchema {
 export function publishedSchema(): Plain {
   const kinds = Object.fromEntries([...fields.values()].map((field) => [kindOf(field), askedOf(field)]))
   const names = [...fields.keys()].filter((name) => !name.endsWith('.<name>'))
+  const fieldName = Type.Union([Type.Enum(names), Type.String({ pattern: '^k8s\\.pod\\.label\\..+$' })])
   const pack = packOf({
     condition: definition('condition'),
-    fieldName: Type.Union([Type.Enum(names), Type.String({ pattern: '^k8s\\.pod\\.label\\..+$' })]),
+    fieldName,
+    join: Type.Union([Type.Enum(['container', 'process_tree']), Type.Array(fieldName, { minItems: 1 })], {
+      description:
+        'What the events have in common: the container (the host counts as one), the values of fields, or process_tree: the parent of the process of the first step, and all that descends from it.',
+    }),
     listEntry: Type.Union([
       scalar,
       Type.Object({ value: scalar, note: text('What the value is, or where it comes from.') }, strict),
@@ -289,6 +344,10 @@ export function publishedSchema(): Plain {
     event: definition('event'),
   })
   const { title: _, ...shape } = JSON.parse(JSON.stringify(pack))
+  shape.properties.rules.items.anyOf = [
+    { properties: { on: {}, when: {} }, required: ['on', 'when'] },
+    { properties: { sequence: {} }, required: ['sequence'] },
+  ]
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
     $id: schemaId,
