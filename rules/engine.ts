@@ -1,6 +1,10 @@
-/** Judges events by the rules: compiled once, indexed by event type, one broken rule never stops the others. */
+/**
+ * Judges events by the rules: compiled once, and indexed by event type and by the constants that they test, so that an
+ * event is judged by the rules that it could concern. One broken rule never stops the others.
+ */
 import type { Event, EventType } from '../sensor/event.ts'
-import { compile, type Test } from './compile.ts'
+import { cluesOf, createIndex, type Index, rarity } from './clues.ts'
+import { compile, type Shared, type Test } from './compile.ts'
 import { compileField, type Getter } from './fields.ts'
 import { createFold, type Folded } from './fold.ts'
 import { keyOf } from './key.ts'
@@ -50,6 +54,11 @@ interface Unless {
 
 interface Compiled {
   readonly rule: Rule
+  /** Among the rules: matches come in this order. */
+  readonly position: number
+  /** The number of the event that it was last found for. */
+  foundFor: number
+  disabled: boolean
   readonly when: Test
   readonly unless: readonly Unless[]
   readonly follow: Follow | undefined
@@ -58,17 +67,26 @@ interface Compiled {
   readonly groupBy: readonly Getter[]
 }
 
-function compileRule(rule: Rule, { onEvicted }: EngineOptions): Compiled {
+function compileRule(rule: Rule, position: number, shared: Shared, { onEvicted }: EngineOptions): Compiled {
   const { id, sequence, threshold } = rule
   return {
     rule,
-    when: compile(rule.when),
-    unless: rule.unless.map(({ when, expires = Infinity }) => ({ holds: compile(when), expires })),
-    follow: sequence && createSequence(sequence, () => onEvicted?.(id, 'sequence')),
+    position,
+    foundFor: 0,
+    disabled: false,
+    when: compile(rule.when, shared),
+    unless: rule.unless.map(({ when, expires = Infinity }) => ({ holds: compile(when, shared), expires })),
+    follow: sequence && createSequence(sequence, () => onEvicted?.(id, 'sequence'), shared),
     count: threshold && createThreshold(threshold, () => onEvicted?.(id, 'threshold')),
     message: compileMessage(rule.message),
     groupBy: rule.groupBy.map(compileField),
   }
+}
+
+/** Of one event type: the rules that a clue leads to, and those that must always be asked. */
+interface Rules {
+  readonly index: Index<Compiled>
+  readonly always: Compiled[]
 }
 
 interface Gathered extends Folded {
@@ -103,28 +121,42 @@ function tellExpired(
 export function createEngine({ rules }: RuleSet, options: EngineOptions): Engine {
   const { onError, onSuppressed, onExpired } = options
   const fold = createFold()
-  const byType = new Map<EventType, Compiled[]>()
-  const disabled = new Set<Compiled>()
+  const enabled = rules.filter((rule) => rule.enabled)
+  const weigh = rarity(enabled.map(({ when }) => when))
+  const shared: Shared = new Map()
+  const byType = new Map<EventType, Rules>()
   let evaluations = 0
+  let judged = 0
 
-  const disable = (compiled: Compiled, error: unknown): void => {
-    disabled.add(compiled)
-    for (const [type, others] of byType)
-      byType.set(
-        type,
-        others.filter((other) => other !== compiled),
-      )
-    onError(compiled.rule.id, error)
-  }
-
-  for (const rule of rules) {
-    if (!rule.enabled) continue
+  for (const [position, rule] of enabled.entries()) {
     try {
-      const compiled = compileRule(rule, options)
-      for (const type of new Set(rule.on)) byType.set(type, [...(byType.get(type) ?? []), compiled])
+      const compiled = compileRule(rule, position, shared, options)
+      for (const type of new Set(rule.on)) {
+        const { index, always } = byType.get(type) ?? { index: createIndex<Compiled>(), always: [] }
+        byType.set(type, { index, always })
+        const clues = cluesOf(rule.when, type, weigh)
+        if (clues === 'unknown' || clues === 'always') always.push(compiled)
+        else if (clues !== 'never') index.add(compiled, clues)
+      }
     } catch (error) {
       onError(rule.id, error)
     }
+  }
+
+  /** The rules that the event could concern, in their order. */
+  const candidatesFor = (event: Event): readonly Compiled[] => {
+    const ofType = byType.get(event.type)
+    if (ofType === undefined) return []
+    judged++
+    const found: Compiled[] = []
+    const add = (compiled: Compiled): void => {
+      if (compiled.foundFor === judged || compiled.disabled) return
+      compiled.foundFor = judged
+      found.push(compiled)
+    }
+    for (const compiled of ofType.always) add(compiled)
+    ofType.index.find(event, add)
+    return found.length > 1 ? found.sort((one, other) => one.position - other.position) : found
   }
 
   const expire = onExpired && tellExpired(rules, onExpired)
@@ -170,14 +202,15 @@ export function createEngine({ rules }: RuleSet, options: EngineOptions): Engine
     judge: (event) => {
       expire?.(event.time)
       const matches: Match[] = []
-      const candidates = byType.get(event.type) ?? []
+      const candidates = candidatesFor(event)
       evaluations += candidates.length
       for (const compiled of candidates) {
         try {
           const match = judgeBy(compiled, event)
           if (match) matches.push(match)
         } catch (error) {
-          disable(compiled, error)
+          compiled.disabled = true
+          onError(compiled.rule.id, error)
         }
       }
       return matches

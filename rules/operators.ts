@@ -141,10 +141,29 @@ function automata(patterns: readonly string[]): RE2JS[] {
   return [RE2JS.compile(patterns.map((pattern) => `(?:${pattern})`).join('|'))]
 }
 
+/** Texts that are remembered of each pattern or set of patterns, and how long they may be. */
+const mostTexts = 256
+const longestText = 64
+
+/** Programs have few names, and an automaton costs far more than a look-up: it is asked once for each short text. */
+function remembering(test: (text: string) => boolean): (value: Scalar) => boolean {
+  const answers = new Map<string, boolean>()
+  return (value) => {
+    if (typeof value !== 'string') return false
+    if (value.length > longestText) return test(value)
+    const known = answers.get(value)
+    if (known !== undefined) return known
+    if (answers.size >= mostTexts) answers.clear()
+    const answer = test(value)
+    answers.set(value, answer)
+    return answer
+  }
+}
+
 const matching = (patternOf: (operand: string) => string): Operator['compile'] =>
   each((operands) => {
     const compiled = automata(texts(operands).map(patternOf))
-    return (value) => typeof value === 'string' && compiled.some((pattern) => pattern.test(value))
+    return remembering((value) => compiled.some((pattern) => pattern.test(value)))
   })
 
 const patternFault = (operand: Operand): string | undefined => {

@@ -9,7 +9,7 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { Event } from '../sensor/event.ts'
-import { type Test, testFor } from './compile.ts'
+import { type Shared, type Test, testFor } from './compile.ts'
 import { compileField } from './fields.ts'
 import { keyOf } from './key.ts'
 import type { Sequence } from './rule.ts'
@@ -40,11 +40,11 @@ interface Stage {
   readonly breaks: readonly Test[]
 }
 
-function stagesOf({ steps }: Sequence): Stage[] {
+function stagesOf({ steps }: Sequence, shared: Shared): Stage[] {
   const stages: Stage[] = []
   let breaks: Test[] = []
   for (const step of steps) {
-    const holds = testFor(step.on, step.when)
+    const holds = testFor(step.on, step.when, shared)
     if (step.negated) breaks.push(holds)
     else {
       stages.push({ holds, breaks })
@@ -76,9 +76,14 @@ function treesOf({ process }: Event): { of: string[]; root: string | undefined }
 }
 
 /** A memory of its own. `onEvicted` is told of each key that was forgotten while its sequence might have gone on. */
-export function createSequence(sequence: Sequence, onEvicted: () => void, most: number = mostRemembered): Follow {
+export function createSequence(
+  sequence: Sequence,
+  onEvicted: () => void,
+  shared: Shared = new Map(),
+  most: number = mostRemembered,
+): Follow {
   const { by, within } = sequence
-  const stages = stagesOf(sequence)
+  const stages = stagesOf(sequence, shared)
   const last = stages.length - 1
   let latest = -Infinity
   const memory = new LRUCache<string, Runs>({
