@@ -45,6 +45,19 @@ test('in: one of the values', () => {
   expect(args('in', ['-i'], 'sh', '-i')).toBe(true)
 })
 
+test('subset: no value but these, and one at least', () => {
+  expect(args('subset', ['-a', '-b'], '-a')).toBe(true)
+  expect(args('subset', ['-a', '-b'], '-b', '-a', '-b')).toBe(true)
+  expect(args('subset', ['-a', '-b'], '-a', '-c')).toBe(false)
+  expect(args('subset', ['-a', '-b'])).toBe(false)
+  expect(
+    holds(
+      { 'process.ancestors.stdin.peer.ip': { subset: ['10.0.0.1'] } },
+      { ancestors: [{ stdin: { peer: { ip: '::ffff:10.0.0.1' } } }] },
+    ),
+  ).toBe(true)
+})
+
 test('startsWith, endsWith, contains: one text, or one of several', () => {
   expect(name('startsWith', 'py', 'python3')).toBe(true)
   expect(name('startsWith', 'python3.11', 'python3')).toBe(false)
