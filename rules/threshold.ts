@@ -47,6 +47,8 @@ export function createThreshold(threshold: Threshold, onEvicted: () => void, mos
     if (values.length === 0) return undefined
     const key = keyOf(by, event)
     const seen: Seen = keys.get(key) ?? new Map()
+    // It changes in place, and the cache takes the size of what is new to it alone.
+    keys.delete(key)
     for (const value of values) {
       seen.delete(value)
       seen.set(value, time)
@@ -60,7 +62,6 @@ export function createThreshold(threshold: Threshold, onEvicted: () => void, mos
       keys.set(key, seen)
       return undefined
     }
-    keys.delete(key)
     return { count: seen.size, firstSeen: Math.min(...seen.values()), lastSeen: Math.max(...seen.values()) }
   }
 }

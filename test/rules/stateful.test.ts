@@ -171,6 +171,14 @@ test('memory is bounded: what is forgotten while it might still have counted is 
   expect(followed.judge(run('b', 1, { pid: 2599 }))).toHaveLength(1)
 })
 
+test('memory is bounded by what is remembered, not by the keys alone', () => {
+  const { judge, evicted } = engineOf({ ...step('sh'), threshold: { count: 1000, by: ['process.pid'], within: '10s' } })
+  for (let pid = 0; pid < 60; pid++) for (let again = 0; again < 999; again++) judge(run('sh', 0, { pid }))
+  expect(evicted).toHaveLength(10)
+  expect(judge(run('sh', 1, { pid: 0 }))).toEqual([])
+  expect(judge(run('sh', 1, { pid: 59 }))).toHaveLength(1)
+})
+
 test('a rule asks for the events of all its steps, the negated ones too', () => {
   const { eventTypes } = engineOf(
     sequence('container', step('a'), { on: ['exit'], when: { 'process.exit_code': 0 }, negated: true }, step('b')),
