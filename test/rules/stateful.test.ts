@@ -79,6 +79,12 @@ test('it has to be over in time, and in one container', () => {
   expect(judge(run('x', 22))).toHaveLength(1)
 })
 
+test('a first step that comes late from another processor does not put the younger one out of mind', () => {
+  const { judge } = engineOf(sequence('container', step('curl'), step('x')))
+  for (const at of [5, 4.9]) judge(run('curl', at))
+  expect(judge(run('x', 15))).toMatchObject([{ firstSeen: 5000 }])
+})
+
 test('a negated step breaks the sequence when it comes between the two around it, and only then', () => {
   const { judge } = engineOf(sequence(['container.id'], step('login'), step('logout', { negated: true }), step('x')))
   const alerts = (...names: string[]) => names.flatMap((name, index) => judge(run(name, index))).length
