@@ -16,9 +16,17 @@ function parse(text: string): Address | undefined {
   return ipaddr.IPv6.isValid(bare) ? ipaddr.process(bare) : undefined
 }
 
+/** Addresses that were asked for lately: a node talks to the same ones again and again. */
+const mostKnown = 4096
+const known = new Map<string, string | undefined>()
+
 /** The one way to write an address (RFC 5952), so that equal addresses are equal strings; undefined if it's none. */
 export function canonicalAddress(text: string): string | undefined {
-  return parse(text)?.toString()
+  if (known.has(text)) return known.get(text)
+  if (known.size >= mostKnown) known.clear()
+  const found = parse(text)?.toString()
+  if (text.length <= 64) known.set(text, found)
+  return found
 }
 
 interface Network {

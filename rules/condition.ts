@@ -1,7 +1,8 @@
 /**
- * A condition: what a rule asks of an event. In JSON `{ "all": [..] }`, `{ "any": [..] }`, `{ "not": {..} }` or
- * `{ "<field>": <value>, .. }`, where a value is a scalar (equals) or `{ "<operator>": <operand>, .. }`; all members of
- * an object must hold. Read into a tree that has its fields, operators and lists resolved.
+ * A condition: what a rule asks of an event. In JSON `{ "all": [..] }`, `{ "any": [..] }`, `{ "not": {..} }`,
+ * `{ "macro": "<name>" }` or `{ "<field>": <value>, .. }`, where a value is a scalar (equals) or
+ * `{ "<operator>": <operand>, .. }`; all members of an object must hold. Read into a tree that has its fields,
+ * operators, lists and macros resolved.
  */
 
 import { Check } from 'typebox/value'
@@ -28,17 +29,47 @@ export interface Surroundings {
   /** The values of a list of the pack, or undefined if it has none of that name. */
   readonly list: (name: string) => readonly Scalar[] | undefined
   readonly listNames: () => readonly string[]
+  /** The condition that a macro stands for; or, where it can't be used, what was found and what was expected. */
+  readonly macro: (name: string) => Condition | Omit<Fault, 'path'>
   readonly report: (fault: Fault) => void
 }
 
 /** Deeper than anyone can read; and what walks a condition need not fear for its stack. */
 const deepest = 32
 
-/** The name of a list, where an array may stand. */
-export const listReference = /^@[a-z][a-z0-9_]*$/
+/** More than anyone can read; macros that use macros would otherwise grow without end. */
+const mostTests = 10_000
 
-const joins = ['all', 'any', 'not'] as const
+/** The name of a list, where an array may stand: of this pack, or `@<pack>/<list>` of another. */
+export const listReference = /^@([a-z0-9]+(-[a-z0-9]+)*\/)?[a-z][a-z0-9_]*$/
+
+const joins = ['all', 'any', 'not', 'macro'] as const
 const knownNames = [...joins, ...fields.keys()]
+
+/** Every test in a condition; of a macro that is used twice, twice. */
+export function* testsIn(condition: Condition): Generator<Extract<Condition, { kind: 'test' }>> {
+  if (condition.kind === 'test') yield condition
+  else if (condition.kind === 'not') yield* testsIn(condition.of)
+  else for (const member of condition.of) yield* testsIn(member)
+}
+
+/** How many joins stand in one another. */
+function depthOf(condition: Condition): number {
+  if (condition.kind === 'test') return 0
+  return 1 + (condition.kind === 'not' ? depthOf(condition.of) : Math.max(0, ...condition.of.map(depthOf)))
+}
+
+/** What is wrong with the size of a condition once its macros are put in their places. */
+export function sizeFault(condition: Condition): Omit<Fault, 'path'> | undefined {
+  let tests = 0
+  for (const _ of testsIn(condition)) {
+    if (++tests > mostTests) return { found: `more than ${mostTests} tests`, expected: `at most ${mostTests}` }
+  }
+  const depth = depthOf(condition)
+  return depth > 2 * deepest
+    ? { found: `conditions ${depth} deep with their macros`, expected: `at most ${2 * deepest}` }
+    : undefined
+}
 
 /** The field of that name if the events of the rule can carry it; else reports what is wrong and returns undefined. */
 export function readField(name: string, path: JsonPath, { on, report }: Surroundings): Field | undefined {
@@ -76,6 +107,7 @@ export function readCondition(raw: unknown, path: JsonPath, surroundings: Surrou
       return of && ({ kind: 'not', of } as const)
     }
     if (key === 'all' || key === 'any') return readJoin(key, value, at, surroundings)
+    if (key === 'macro') return readMacro(value, at, surroundings)
     return readTests(key, value, at, surroundings)
   })
   return joined('all', members)
@@ -103,6 +135,30 @@ function readJoin(
     kind,
     raw.map((member, index) => readCondition(member, [...path, index], surroundings)),
   )
+}
+
+/** `"macro": "<name>"`: the condition of that name, if the events of the rule can carry what it asks for. */
+function readMacro(raw: unknown, path: JsonPath, { on, macro, report }: Surroundings): Condition | undefined {
+  if (typeof raw !== 'string') {
+    report({ path, found: show(raw), expected: 'the name of a macro' })
+    return undefined
+  }
+  const condition = macro(raw)
+  if (!('kind' in condition)) {
+    report({ path, ...condition })
+    return undefined
+  }
+  for (const { field } of on.length > 0 ? testsIn(condition) : []) {
+    if (on.some((type) => field.eventTypes.includes(type))) continue
+    const found = `the macro ${raw}, which asks for ${field.name}: events of type ${on.join(', ')} never carry it`
+    report({
+      path,
+      found,
+      expected: `a macro about fields of theirs; ${field.name} is on ${field.eventTypes.join(', ')}`,
+    })
+    return undefined
+  }
+  return condition
 }
 
 /** `"<field>": <scalar>` or `"<field>": { "<operator>": .. }`. */

@@ -1,15 +1,24 @@
-/** Judges events by the rules: compiled once, indexed by event type, one broken rule never stops the others. */
+/**
+ * Judges events by the rules: compiled once, and indexed by event type and by the constants that they test, so that an
+ * event is judged by the rules that it could concern. One broken rule never stops the others.
+ */
 import type { Event, EventType } from '../sensor/event.ts'
-import { compile, type Test } from './compile.ts'
+import { cluesOf, createIndex, type Index, rarity } from './clues.ts'
+import { compile, type Shared, type Test } from './compile.ts'
 import { compileField, type Getter } from './fields.ts'
-import { createFold, type Fold, type Folded } from './fold.ts'
+import { createFold, type Folded } from './fold.ts'
+import { keyOf } from './key.ts'
 import { compileMessage } from './message.ts'
-import type { Rule, RuleSet } from './rule.ts'
+import type { Exception, Rule, RuleSet } from './rule.ts'
+import { createSequence, type Follow } from './sequence.ts'
+import { type Count, createThreshold } from './threshold.ts'
 
 /** An alert to be: which rule, on which event, and how many matches it stands for. */
 export interface Match extends Folded {
   readonly rule: Rule
   readonly event: Event
+  /** Of a sequence: the events of the steps before, oldest first. */
+  readonly earlier: readonly Event[]
   readonly message: string
 }
 
@@ -18,6 +27,13 @@ export interface EngineOptions {
   readonly onError: (ruleId: string, error: unknown) => void
   /** A match that raised no alert: it was counted into an earlier one, or an exception of the rule held. */
   readonly onSuppressed: (ruleId: string, reason: 'folded' | 'exception') => void
+  /**
+   * An exception of an enabled rule has come to its end: from this event's time on the rule alerts where it held.
+   * Called once for each exception, with the first event that it no longer holds for, whether or not the rule matches.
+   */
+  readonly onExpired?: (ruleId: string, exception: Exception) => void
+  /** The memory of a rule was full, and a key forgotten that a sequence or a threshold might still have needed. */
+  readonly onEvicted?: (ruleId: string, what: 'sequence' | 'threshold') => void
 }
 
 export interface Engine {
@@ -30,70 +46,153 @@ export interface Engine {
   readonly evaluations: () => number
 }
 
+interface Unless {
+  readonly holds: Test
+  /** Unix time in milliseconds. */
+  readonly expires: number
+}
+
 interface Compiled {
   readonly rule: Rule
+  /** Among the rules: matches come in this order. */
+  readonly position: number
+  /** The number of the event that it was last found for. */
+  foundFor: number
+  disabled: boolean
   readonly when: Test
-  readonly unless: readonly Test[]
+  readonly unless: readonly Unless[]
+  readonly follow: Follow | undefined
+  readonly count: Count | undefined
   readonly message: (event: Event) => string
   readonly groupBy: readonly Getter[]
 }
 
-function compileRule(rule: Rule): Compiled {
+function compileRule(rule: Rule, position: number, shared: Shared, { onEvicted }: EngineOptions): Compiled {
+  const { id, sequence, threshold } = rule
   return {
     rule,
-    when: compile(rule.when),
-    unless: rule.unless.map((exception) => compile(exception.when)),
+    position,
+    foundFor: 0,
+    disabled: false,
+    when: compile(rule.when, shared),
+    unless: rule.unless.map(({ when, expires = Infinity }) => ({ holds: compile(when, shared), expires })),
+    follow: sequence && createSequence(sequence, () => onEvicted?.(id, 'sequence'), shared),
+    count: threshold && createThreshold(threshold, () => onEvicted?.(id, 'threshold')),
     message: compileMessage(rule.message),
     groupBy: rule.groupBy.map(compileField),
   }
 }
 
-function foldMatch({ rule, groupBy }: Compiled, event: Event, fold: Fold): Folded | undefined {
-  if (groupBy.length === 0) return { count: 1, firstSeen: event.time, lastSeen: event.time }
-  const key = JSON.stringify([rule.id, ...groupBy.map((get) => get(event))])
-  return fold(key, event.time, rule.window)
+/** Of one event type: the rules that a clue leads to, and those that must always be asked. */
+interface Rules {
+  readonly index: Index<Compiled>
+  readonly always: Compiled[]
+}
+
+interface Gathered extends Folded {
+  readonly earlier: readonly Event[]
+}
+
+const none: readonly Event[] = []
+
+/** Tells of each exception whose end has come by the time of an event; costs one comparison while there is none. */
+function tellExpired(
+  rules: readonly Rule[],
+  onExpired: (ruleId: string, exception: Exception) => void,
+): (time: number) => void {
+  const ends = rules
+    .filter(({ enabled }) => enabled)
+    .flatMap(({ id, unless }) => unless.map((exception) => ({ id, exception, at: exception.expires ?? Infinity })))
+    .filter(({ at }) => at < Infinity)
+    .sort((one, other) => one.at - other.at)
+  let told = 0
+  let next = ends[0]?.at ?? Infinity
+  return (time) => {
+    while (time >= next) {
+      const end = ends[told]
+      if (end) onExpired(end.id, end.exception)
+      told++
+      next = ends[told]?.at ?? Infinity
+    }
+  }
 }
 
 /** An engine for these rules, with a memory of its own. A new set of rules wants a new engine. */
-export function createEngine({ rules }: RuleSet, { onError, onSuppressed }: EngineOptions): Engine {
+export function createEngine({ rules }: RuleSet, options: EngineOptions): Engine {
+  const { onError, onSuppressed, onExpired } = options
   const fold = createFold()
-  const byType = new Map<EventType, Compiled[]>()
-  const disabled = new Set<Compiled>()
+  const enabled = rules.filter((rule) => rule.enabled)
+  const weigh = rarity(enabled.map(({ when }) => when))
+  const shared: Shared = new Map()
+  const byType = new Map<EventType, Rules>()
   let evaluations = 0
+  let judged = 0
 
-  const disable = (compiled: Compiled, error: unknown): void => {
-    disabled.add(compiled)
-    for (const [type, others] of byType)
-      byType.set(
-        type,
-        others.filter((other) => other !== compiled),
-      )
-    onError(compiled.rule.id, error)
-  }
-
-  for (const rule of rules) {
-    if (!rule.enabled) continue
+  for (const [position, rule] of enabled.entries()) {
     try {
-      const compiled = compileRule(rule)
-      for (const type of new Set(rule.on)) byType.set(type, [...(byType.get(type) ?? []), compiled])
+      const compiled = compileRule(rule, position, shared, options)
+      for (const type of new Set(rule.on)) {
+        const { index, always } = byType.get(type) ?? { index: createIndex<Compiled>(), always: [] }
+        byType.set(type, { index, always })
+        const clues = cluesOf(rule.when, type, weigh)
+        if (clues === 'unknown' || clues === 'always') always.push(compiled)
+        else if (clues !== 'never') index.add(compiled, clues)
+      }
     } catch (error) {
       onError(rule.id, error)
     }
   }
 
-  const judgeBy = (compiled: Compiled, event: Event): Match | undefined => {
-    const { rule, when, unless, message } = compiled
-    if (!when(event)) return undefined
-    if (unless.some((test) => test(event))) {
-      onSuppressed(rule.id, 'exception')
-      return undefined
+  /** The rules that the event could concern, in their order. */
+  const candidatesFor = (event: Event): readonly Compiled[] => {
+    const ofType = byType.get(event.type)
+    if (ofType === undefined) return []
+    judged++
+    const found: Compiled[] = []
+    const add = (compiled: Compiled): void => {
+      if (compiled.foundFor === judged || compiled.disabled) return
+      compiled.foundFor = judged
+      found.push(compiled)
     }
-    const folded = foldMatch(compiled, event, fold)
+    for (const compiled of ofType.always) add(compiled)
+    ofType.index.find(event, add)
+    return found.length > 1 ? found.sort((one, other) => one.position - other.position) : found
+  }
+
+  const expire = onExpired && tellExpired(rules, onExpired)
+
+  const isExcepted = ({ rule, unless }: Compiled, event: Event): boolean => {
+    if (!unless.some(({ holds, expires }) => event.time < expires && holds(event))) return false
+    onSuppressed(rule.id, 'exception')
+    return true
+  }
+
+  /** What has come together with this event: it alone, or with those that a threshold counted or a sequence followed. */
+  const gather = (compiled: Compiled, event: Event): Gathered | undefined => {
+    const { when, follow, count } = compiled
+    const { time } = event
+    if (follow) {
+      const earlier = follow(event, () => !isExcepted(compiled, event))
+      return earlier && { earlier, count: 1, firstSeen: Math.min(time, earlier[0]?.time ?? time), lastSeen: time }
+    }
+    if (!when(event) || isExcepted(compiled, event)) return undefined
+    if (count === undefined) return { earlier: none, count: 1, firstSeen: time, lastSeen: time }
+    const counted = count(event)
+    return counted && { earlier: none, ...counted }
+  }
+
+  const judgeBy = (compiled: Compiled, event: Event): Match | undefined => {
+    const gathered = gather(compiled, event)
+    if (gathered === undefined) return undefined
+    const { rule, groupBy, message } = compiled
+    const { earlier, ...match } = gathered
+    const folded =
+      groupBy.length === 0 ? match : fold(`${rule.id} ${keyOf(groupBy, event)}`, event.time, rule.window, match)
     if (folded === undefined) {
       onSuppressed(rule.id, 'folded')
       return undefined
     }
-    return { rule, event, message: message(event), ...folded }
+    return { rule, event, earlier, message: message(event), ...folded }
   }
 
   return {
@@ -101,15 +200,17 @@ export function createEngine({ rules }: RuleSet, { onError, onSuppressed }: Engi
     eventTypes: new Set(byType.keys()),
     evaluations: () => evaluations,
     judge: (event) => {
+      expire?.(event.time)
       const matches: Match[] = []
-      const candidates = byType.get(event.type) ?? []
+      const candidates = candidatesFor(event)
       evaluations += candidates.length
       for (const compiled of candidates) {
         try {
           const match = judgeBy(compiled, event)
           if (match) matches.push(match)
         } catch (error) {
-          disable(compiled, error)
+          compiled.disabled = true
+          onError(compiled.rule.id, error)
         }
       }
       return matches

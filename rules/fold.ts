@@ -12,8 +12,11 @@ export interface Folded {
   readonly lastSeen: number
 }
 
-/** Takes a match; gives what to report now, or undefined if it's only counted. */
-export type Fold = (key: string, time: number, window: number) => Folded | undefined
+/**
+ * Takes a match; gives what to report now, or undefined if it's only counted. A match that itself stands for several
+ * (a threshold that was reached) says so in `match`.
+ */
+export type Fold = (key: string, time: number, window: number, match?: Folded) => Folded | undefined
 
 /** Keys that are remembered. A key that falls out alerts anew: too many alerts rather than too few. */
 const mostKeys = 10_000
@@ -30,18 +33,17 @@ interface Group extends Folded {
 /** A fold with a memory of its own. `window` is in milliseconds, from the first match on. */
 export function createFold(): Fold {
   const groups = new LRUCache<string, Group>({ max: mostKeys })
-  return (key, time, window) => {
+  return (key, time, window, match = { count: 1, firstSeen: time, lastSeen: time }) => {
     const group = groups.get(key)
     // Events of several processors may come a little out of order: an older one belongs to the group as well.
     if (group === undefined || Math.abs(time - group.firstSeen) >= window) {
-      const first = { count: 1, firstSeen: time, lastSeen: time }
-      groups.set(key, { ...first, next: 10, toldAt: time })
-      return first
+      groups.set(key, { ...match, next: powerAbove(match.count), toldAt: time })
+      return match
     }
     const grown = {
-      count: group.count + 1,
-      firstSeen: Math.min(group.firstSeen, time),
-      lastSeen: Math.max(group.lastSeen, time),
+      count: group.count + match.count,
+      firstSeen: Math.min(group.firstSeen, match.firstSeen),
+      lastSeen: Math.max(group.lastSeen, match.lastSeen),
     }
     const isTold = grown.count >= group.next && time - group.toldAt >= quiet
     const { next, toldAt } = isTold ? { next: powerAbove(grown.count), toldAt: time } : group

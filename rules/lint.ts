@@ -1,8 +1,10 @@
 /** What is wrong with rule files (errors: they can't be used), and what an author should look at again (warnings). */
-import { sep } from 'node:path'
-import { builtinPacks, inspectRules } from './load.ts'
-import { type Problem, problemIn } from './problem.ts'
+import { canHold, deadBranches } from './dead.ts'
+import { dearness } from './explain.ts'
+import { inspectBeside } from './load.ts'
+import { type JsonPath, type Problem, problemIn } from './problem.ts'
 import type { Rule } from './rule.ts'
+import { inWords } from './words.ts'
 
 export interface Finding extends Problem {
   readonly severity: 'error' | 'warning'
@@ -56,13 +58,85 @@ function warningsOf(rule: Rule): Problem[] {
     )
 }
 
-/** Everything there is to say about the rules in these files and folders. Never throws for what it reads. */
-export async function lint(paths: readonly string[]): Promise<Finding[]> {
-  const alone = await inspectRules(paths)
-  // A pack that adds to the shipped lists is read beside them, as it will be when Nightjar runs.
-  const { ruleSet, problems } = alone.absent.length > 0 ? await inspectRules([builtinPacks(), ...paths]) : alone
-  const isOurs = ({ file }: { file: string }) => alone.absent.length === 0 || !file.startsWith(builtinPacks() + sep)
-  const warnings = [...ruleSet.remarks, ...ruleSet.rules.flatMap(warningsOf)]
+const day = 24 * 60 * 60 * 1000
+const soon = 30 * day
+
+/** Exceptions that no longer hold, and those that won't in 30 days. */
+function expiring(rule: Rule, now: number): Problem[] {
+  return rule.unless.flatMap(({ expires, owner, reason, file, path }) => {
+    if (expires === undefined || expires > now + soon) return []
+    const when = new Date(expires).toISOString().replace('.000Z', 'Z')
+    const found =
+      expires <= now
+        ? `an exception of rule ${rule.id} that has no effect since ${when}`
+        : `an exception of rule ${rule.id} that expires in ${Math.ceil((expires - now) / day)} days, at ${when}`
+    const asked = owner === undefined ? '' : ` (ask ${owner})`
+    const expected = `a later date if this still holds: ${reason}${asked}; else no such exception`
+    return problemIn(file, { path: [...path, 'expires'], found, expected })
+  })
+}
+
+/** What can never happen: no event, none of one type, or an alternative that no event meets. */
+function dead(rule: Rule): Problem[] {
+  const { id, on, when, unless, file, path } = rule
+  const at: JsonPath = [...path, rule.sequence ? 'sequence' : 'when']
+  const problem = (found: string, expected: string) => problemIn(file, { path: at, found, expected })
+  const steps = rule.sequence?.steps ?? [{ on, when, negated: false }]
+  const problems = steps.flatMap((step) => {
+    const idle = step.on.filter((type) => !canHold(step.when, type))
+    const whole = inWords(step.when).join(' ')
+    if (idle.length === step.on.length) {
+      return problem(`a condition of rule ${id} that no event meets: ${whole}`, 'parts that do not exclude each other')
+    }
+    return [
+      ...idle.map((type) =>
+        problem(`events of type ${type} in rule ${id}, none of which meets its condition`, `"on" without ${type}`),
+      ),
+      ...[...deadBranches(step.when, step.on)].map((branch) =>
+        problem(
+          `an alternative in rule ${id} that no event meets: ${inWords(branch).join(' ')}`,
+          'it to be corrected or removed',
+        ),
+      ),
+    ]
+  })
+  const idleExceptions = unless.filter((one) => !rule.completedOn.some((type) => canHold(one.when, type, 'open')))
+  return [
+    ...problems,
+    ...idleExceptions.map((one) =>
+      problemIn(one.file, {
+        path: [...one.path, 'when'],
+        found: `an exception of rule ${id} that no event meets: ${inWords(one.when).join(' ')}`,
+        expected: 'it to be corrected or removed',
+      }),
+    ),
+  ]
+}
+
+/** What makes the sensor slow. */
+function dear(rule: Rule): Problem[] {
+  const found = dearness(rule)
+  if (found === undefined) return []
+  return [
+    problemIn(rule.file, {
+      path: rule.path,
+      found: `rule ${rule.id}, which searches ${found.field.name} of every ${found.type} event`,
+      expected:
+        'a constant that must be there as well (equals, in, startsWith), such as the name of the program, and before the search',
+    }),
+  ]
+}
+
+/**
+ * Everything there is to say about the rules in these files and folders. Never throws for what it reads. `now` is Unix
+ * time in milliseconds: exceptions expire.
+ */
+export async function lint(paths: readonly string[], now: number = Date.now()): Promise<Finding[]> {
+  const { ruleSet, problems, isOurs } = await inspectBeside(paths)
+  const warnings = [
+    ...ruleSet.remarks,
+    ...ruleSet.rules.flatMap((rule) => [...warningsOf(rule), ...expiring(rule, now), ...dead(rule), ...dear(rule)]),
+  ]
   return [
     ...problems.filter(isOurs).map((problem) => ({ ...problem, severity: 'error' as const })),
     ...warnings.filter(isOurs).map((problem) => ({ ...problem, severity: 'warning' as const })),

@@ -1,6 +1,6 @@
 /** Loads rule packs from files and folders. */
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, sep } from 'node:path'
 import { readJson } from './json.ts'
 import { type PackFile, type Reading, readPacks } from './pack.ts'
 import { type Fault, type Problem, problemIn, RuleError } from './problem.ts'
@@ -69,6 +69,33 @@ export async function inspectRules(paths: readonly string[]): Promise<Reading> {
   }
   const read = readPacks(packs)
   return { ...read, problems: [...problems, ...read.problems] }
+}
+
+export interface Beside extends Reading {
+  /** Does it stand in one of the paths that were asked for? */
+  readonly isOurs: (place: { readonly file: string }) => boolean
+}
+
+/**
+ * What the paths hold; a pack that leans on another (adds to its lists, overrides its rules, uses its macros) is read
+ * beside the shipped packs, as it will be when Nightjar runs. Never throws for what it reads.
+ */
+export async function inspectBeside(paths: readonly string[]): Promise<Beside> {
+  const alone = await inspectRules(paths)
+  if (alone.absent.length === 0) return { ...alone, isOurs: () => true }
+  const reading = await inspectRules([builtinPacks(), ...paths])
+  return { ...reading, isOurs: ({ file }) => !file.startsWith(builtinPacks() + sep) }
+}
+
+/**
+ * The rules in these files and folders (*.json), and those that they override.
+ * @throws RuleError as loadRules does.
+ */
+export async function loadBeside(paths: readonly string[]): Promise<RuleSet> {
+  const { ruleSet, problems, isOurs } = await inspectBeside(paths)
+  if (problems.length > 0) throw new RuleError(problems)
+  const rules = ruleSet.rules.filter((rule) => isOurs(rule) || rule.changedBy.length > 0)
+  return { rules, remarks: ruleSet.remarks.filter(isOurs) }
 }
 
 /**

@@ -1,7 +1,20 @@
 /**
  * The operators of a condition, one table: which fields may be asked, what may stand behind the operator, and the
- * predicate that it compiles to. Text compares byte for byte, upper and lower case differ. An absent field satisfies
- * no operator but `exists: false`; a field with several values satisfies one when any of its values does.
+ * predicate that it compiles to.
+ *
+ * What they all share, and what a rule may rely on (`semantics` says it to the reader of the published schema):
+ *
+ * - Case. Text compares code unit by code unit: `Bash` is not `bash`, as on Linux file systems. No Unicode
+ *   normalisation, no trimming. Where case must not matter, a regex says so: `(?i)^bash$`.
+ * - Paths. A path is text that the kernel resolved: absolute, without `.`, `..`, double slashes or symbolic links, as
+ *   seen from the root of the process (in a container: of the container). So `/etc/shadow` is met however the program
+ *   spelt it, and a rule names the target of a link (`/usr/bin/dash`), never the link (`/bin/sh`). No trailing slash:
+ *   a folder with all below it is `startsWith: "/etc/ssh/"`, and `startsWith: "/etc/ssh"` is `/etc/sshd` as well. What
+ *   a process says itself (command_args, command_line) is not resolved. The `*` of a glob runs over slashes.
+ * - Absence. A field that the event doesn't have satisfies no operator but `exists: false`; so
+ *   `not: { "process.name": "sh" }` holds of an event without the name.
+ * - Several values. A field with several values satisfies an operator when any of them does; but `subset` asks all of
+ *   them, and `length` counts them.
  */
 import { RE2JS } from 're2js'
 import { type TSchema, Type } from 'typebox'
@@ -128,10 +141,29 @@ function automata(patterns: readonly string[]): RE2JS[] {
   return [RE2JS.compile(patterns.map((pattern) => `(?:${pattern})`).join('|'))]
 }
 
+/** Texts that are remembered of each pattern or set of patterns, and how long they may be. */
+const mostTexts = 256
+const longestText = 64
+
+/** Programs have few names, and an automaton costs far more than a look-up: it is asked once for each short text. */
+function remembering(test: (text: string) => boolean): (value: Scalar) => boolean {
+  const answers = new Map<string, boolean>()
+  return (value) => {
+    if (typeof value !== 'string') return false
+    if (value.length > longestText) return test(value)
+    const known = answers.get(value)
+    if (known !== undefined) return known
+    if (answers.size >= mostTexts) answers.clear()
+    const answer = test(value)
+    answers.set(value, answer)
+    return answer
+  }
+}
+
 const matching = (patternOf: (operand: string) => string): Operator['compile'] =>
   each((operands) => {
     const compiled = automata(texts(operands).map(patternOf))
-    return (value) => typeof value === 'string' && compiled.some((pattern) => pattern.test(value))
+    return remembering((value) => compiled.some((pattern) => pattern.test(value)))
   })
 
 const patternFault = (operand: Operand): string | undefined => {
@@ -168,6 +200,15 @@ function within(operand: Operand | undefined): (size: number) => boolean {
   return (size) => size > gt && size >= gte && size < lt && size <= lte
 }
 
+/** For the reader of the published schema. */
+export const semantics = [
+  'Upper and lower case differ; a regex that begins with (?i) ignores case.',
+  'Paths are as the kernel resolved them, seen from the root of the process: absolute, no "..", no symbolic links, no slash at the end. So name the file that a link leads to (/usr/bin/dash, not /bin/sh), and a folder with what is below it by startsWith "/etc/ssh/".',
+  'Arguments and command lines are as the process wrote them.',
+  'An absent field satisfies no operator but exists: false.',
+  'A field with several values satisfies an operator when any of them does; subset asks all of them, length counts them.',
+].join(' ')
+
 const everyType = ofTypes('string', 'ip', 'integer', 'number', 'boolean')
 const ordered = ofTypes('integer', 'number')
 const text = ofTypes('string')
@@ -196,6 +237,20 @@ const table: readonly Operator[] = [
     fault: addressFault,
     closed: true,
     compile: membership,
+  },
+  {
+    name: 'subset',
+    description: 'Every value is one of these (an array, or the name of a list), and there is one at least.',
+    accepts: (field) => field.multiple && field.type !== 'boolean',
+    takes: 'many',
+    operand: (type) => jsonOf[type],
+    expects: (type) => words[type],
+    fault: addressFault,
+    closed: true,
+    compile: (operands, type) => {
+      const holds = membership(operands, type)
+      return (found) => Array.isArray(found) && found.every((value) => holds(value))
+    },
   },
   {
     name: 'startsWith',

@@ -1,14 +1,13 @@
 /** Reads packs that have been parsed: resolves their lists, and makes rules of what stands in them. Pure. */
-import type { Severity } from '../sensor/alert.ts'
-import { parseDuration } from '../sensor/duration.ts'
-import { type EventType, eventTypes } from '../sensor/event.ts'
-import { readCondition, readField, type Surroundings } from './condition.ts'
-import type { Field, Scalar } from './fields.ts'
+import { type Draft, readMacros, type Shelf } from './draft.ts'
+import type { Scalar } from './fields.ts'
 import { isObject } from './json.ts'
-import { type Template, templateParts } from './message.ts'
+import { applyOverrides } from './override.ts'
 import { type Fault, type JsonPath, jsonPath, nearest, type Problem, problemIn, show } from './problem.ts'
-import type { Exception, Rule, RuleSet, RuleTest } from './rule.ts'
-import { packSchema, type RuleSource } from './schema.ts'
+import { textOf } from './read-parts.ts'
+import { readRule } from './read-rule.ts'
+import type { Rule, RuleSet } from './rule.ts'
+import { packSchema } from './schema.ts'
 import { shapeChecker } from './shape.ts'
 
 /** Everything in which a value isn't a rule pack. Conditions and lists are looked at below. */
@@ -20,68 +19,67 @@ export interface PackFile {
   readonly value: unknown
 }
 
-interface List {
-  readonly values: Scalar[]
-  readonly path: JsonPath
-  used: boolean
-}
-
-interface Draft {
-  readonly file: string
-  readonly pack: string
-  readonly version: string
-  readonly raw: Readonly<Record<string, unknown>>
-  readonly lists: Map<string, List>
-  /** Has the shape of a pack; if not, its rules are looked through for more faults, but none is made. */
-  readonly isSound: boolean
-}
-
 const isScalar = (value: unknown): value is Scalar => ['string', 'number', 'boolean'].includes(typeof value)
-const isEventType = (value: unknown): value is EventType => eventTypes.some((type) => type === value)
-const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
 
 export interface Reading {
   /** The rules without a fault, of packs without a fault in their shape. */
   readonly ruleSet: RuleSet
   readonly problems: Problem[]
-  /** Packs whose lists others add to, and which are not among them. */
+  /** Packs that these lean on, and which are not among them. */
   readonly absent: readonly string[]
 }
 
-/** What stands in the packs, and everything that is wrong with them. */
+/** What stands in the packs, and everything that is wrong with it. */
 export function readPacks(files: readonly PackFile[]): Reading {
   const problems: Problem[] = []
   const remarks: Problem[] = []
-  const absent: string[] = []
+  const shelf: Shelf = { drafts: readDrafts(files, problems), absent: new Set() }
+  for (const draft of shelf.drafts) readLists(draft)
+  for (const draft of shelf.drafts) extendLists(draft, shelf, remarks)
+  for (const draft of shelf.drafts) readMacros(draft, shelf)
+  const rules = applyOverrides(readRules(shelf, problems), shelf, remarks)
+  for (const draft of shelf.drafts) remarks.push(...unused(draft))
+  return { ruleSet: { rules, remarks }, problems, absent: [...shelf.absent] }
+}
+
+function readDrafts(files: readonly PackFile[], problems: Problem[]): Draft[] {
   const drafts: Draft[] = []
   for (const { file, value } of files) {
     const faults = shapeFaults(value)
-    problems.push(...faults.map((fault) => problemIn(file, fault)))
+    const report = (fault: Fault) => void problems.push(problemIn(file, fault))
+    for (const fault of faults) report(fault)
     if (!isObject(value)) continue
+    const macros = Object.entries(isObject(value.macros) ? value.macros : {}).map(
+      ([name, raw]) => [name, { raw, path: ['macros', name], used: false, state: 'unread' }] as const,
+    )
     const draft: Draft = {
       file,
       pack: textOf(value.pack),
       version: textOf(value.version),
       raw: value,
       lists: new Map(),
+      macros: new Map(macros),
       isSound: faults.length === 0,
+      report,
     }
     const twin = drafts.find((other) => other.pack === draft.pack && draft.pack !== '')
     if (twin) {
       const found = `the pack ${show(draft.pack)}, which is already in ${twin.file}`
-      problems.push(problemIn(file, { path: ['pack'], found, expected: 'a name of its own for each pack' }))
+      report({ path: ['pack'], found, expected: 'a name of its own for each pack' })
     }
     drafts.push(draft)
   }
-  for (const draft of drafts) readLists(draft, (fault) => problems.push(problemIn(draft.file, fault)))
-  for (const draft of drafts) absent.push(...extendLists(draft, drafts, problems, remarks))
+  return drafts
+}
+
+function readRules(shelf: Shelf, problems: Problem[]): Rule[] {
   const rules: Rule[] = []
   const seen = new Map<string, string>()
-  for (const draft of drafts) {
+  for (const draft of shelf.drafts) {
     const raw = Array.isArray(draft.raw.rules) ? draft.raw.rules : []
     for (const [index, rule] of raw.entries()) {
       const faults: Fault[] = []
-      const read = readRule(rule, ['rules', index], draft, (fault) => faults.push(fault))
+      const read = readRule(rule, ['rules', index], draft, shelf, (fault) => faults.push(fault))
       const twin = seen.get(textOf(rule?.id))
       if (twin !== undefined) {
         const found = `the id ${show(rule.id)}, which ${twin} has too`
@@ -92,15 +90,20 @@ export function readPacks(files: readonly PackFile[]): Reading {
       if (read && draft.isSound && faults.length === 0) rules.push(read)
     }
   }
-  for (const { file, lists } of drafts) {
-    for (const [name, { used, path }] of lists) {
-      if (used) continue
-      remarks.push(
-        problemIn(file, { path, found: `the list ${name}, which no rule uses`, expected: `a rule with "@${name}"` }),
-      )
-    }
-  }
-  return { ruleSet: { rules, remarks }, problems, absent }
+  return rules
+}
+
+function unused({ file, lists, macros }: Draft): Problem[] {
+  const idle = <T extends { used: boolean }>(named: Map<string, T>) => [...named].filter(([, { used }]) => !used)
+  return [
+    ...idle(lists).map(([name, { path }]) =>
+      problemIn(file, { path, found: `the list ${name}, which no rule uses`, expected: `a rule with "@${name}"` }),
+    ),
+    ...idle(macros).map(([name, { path }]) => {
+      const expected = `a rule with { "macro": "${name}" }`
+      return problemIn(file, { path, found: `the macro ${name}, which no rule uses`, expected })
+    }),
+  ]
 }
 
 /** A list holds scalars, or `{ "value": .., "note": ".." }` where a value wants explaining. */
@@ -116,7 +119,7 @@ function listValues(raw: unknown, path: JsonPath, report: (fault: Fault) => void
   })
 }
 
-function readLists({ raw, lists }: Draft, report: (fault: Fault) => void): void {
+function readLists({ raw, lists, report }: Draft): void {
   if (!isObject(raw.lists)) return
   for (const [name, values] of Object.entries(raw.lists)) {
     const path = ['lists', name]
@@ -124,129 +127,24 @@ function readLists({ raw, lists }: Draft, report: (fault: Fault) => void): void 
   }
 }
 
-/**
- * `<pack>/<list>` adds to a list of another pack: so a pack names its own agents without copying the shipped rules.
- * Gives the packs that it would add to and that aren't there.
- */
-function extendLists(
-  { file, raw }: Draft,
-  drafts: readonly Draft[],
-  problems: Problem[],
-  remarks: Problem[],
-): readonly string[] {
-  const absent: string[] = []
+/** `<pack>/<list>` adds to a list of another pack: so a pack names its own agents without copying the shipped rules. */
+function extendLists({ file, raw, report }: Draft, { drafts, absent }: Shelf, remarks: Problem[]): void {
   for (const [name, values] of Object.entries(isObject(raw.lists) ? raw.lists : {})) {
     const [pack = '', list = ''] = name.split('/')
     if (!name.includes('/')) continue
     const path = ['lists', name]
-    const added = listValues(values, path, (fault) => problems.push(problemIn(file, fault)))
+    const added = listValues(values, path, report)
     const target = drafts.find((draft) => draft.pack === pack)
     const extended = target?.lists.get(list)
     if (extended) extended.values.push(...added)
     else if (target) {
       const known = [...target.lists.keys()].map((key) => `${pack}/${key}`)
       const expected = known.length > 0 ? `one of ${known.join(', ')}` : `a list of ${pack}, which has none`
-      const found = `the unknown list ${show(name)}`
-      problems.push(problemIn(file, { path, found, expected, suggestion: nearest(name, known) }))
+      report({ path, found: `the unknown list ${show(name)}`, expected, suggestion: nearest(name, known) })
     } else {
-      absent.push(pack)
+      absent.add(pack)
       const found = `values for a list of the pack ${show(pack)}, which is not loaded`
       remarks.push(problemIn(file, { path, found, expected: 'that pack beside this one; without it they do nothing' }))
     }
   }
-  return absent
-}
-
-function readRule(raw: unknown, path: JsonPath, draft: Draft, report: (fault: Fault) => void): Rule | undefined {
-  if (!isObject(raw)) return undefined
-  const surroundings: Surroundings = {
-    on: Array.isArray(raw.on) ? raw.on.filter(isEventType) : [],
-    list: (name) => {
-      const list = draft.lists.get(name)
-      if (list) list.used = true
-      return list?.values
-    },
-    listNames: () => [...draft.lists.keys()],
-    report,
-  }
-  const when = 'when' in raw ? readCondition(raw.when, [...path, 'when'], surroundings) : undefined
-  const unless = readExceptions(raw.unless, [...path, 'unless'], surroundings)
-  const message = readTemplate(raw.message, [...path, 'message'], surroundings)
-  const groupBy = readFields(raw.groupBy, [...path, 'groupBy'], surroundings)
-  const window = readWindow(raw, path, report)
-  if (when === undefined) return undefined
-  const source = raw as RuleSource
-  return {
-    id: source.id,
-    name: source.name,
-    ...(source.description !== undefined && { description: source.description }),
-    falsePositives: source.false_positives ?? [],
-    on: source.on,
-    when,
-    unless,
-    severity: source.severity as Severity,
-    message,
-    tags: { mitre: [], owasp_nhi: [], nist_csf: [], maestro: [], ...source.tags },
-    ...(source.runbook !== undefined && { runbook: source.runbook }),
-    enabled: source.enabled ?? true,
-    groupBy,
-    window,
-    tests: (source.tests ?? []) as RuleTest[],
-    pack: draft.pack,
-    version: draft.version,
-    file: draft.file,
-    path,
-  }
-}
-
-function readExceptions(raw: unknown, path: JsonPath, surroundings: Surroundings): Exception[] {
-  if (!Array.isArray(raw)) return []
-  return raw.flatMap((exception, index) => {
-    if (!isObject(exception) || !('when' in exception)) return []
-    const when = readCondition(exception.when, [...path, index, 'when'], surroundings)
-    return when ? [{ when, reason: textOf(exception.reason) }] : []
-  })
-}
-
-function readTemplate(raw: unknown, path: JsonPath, surroundings: Surroundings): Template {
-  if (typeof raw !== 'string') return []
-  return templateParts(raw).flatMap((part): Template => {
-    if ('text' in part) return [part.text]
-    if ('field' in part) {
-      const field = readField(part.field, path, surroundings)
-      return field ? [field] : []
-    }
-    const expected = `a field in braces such as {process.name}, or ${part.stray}${part.stray} for the brace itself`
-    surroundings.report({ path, found: `a single ${part.stray} in ${show(raw)}`, expected })
-    return []
-  })
-}
-
-function readFields(raw: unknown, path: JsonPath, surroundings: Surroundings): Field[] {
-  if (!Array.isArray(raw)) return []
-  return raw.flatMap((name, index) => {
-    return typeof name === 'string' ? (readField(name, [...path, index], surroundings) ?? []) : []
-  })
-}
-
-function readWindow(raw: Record<string, unknown>, path: JsonPath, report: (fault: Fault) => void): number {
-  const hasGroups = 'groupBy' in raw
-  if (hasGroups !== 'window' in raw) {
-    const [has, lacks] = hasGroups ? ['groupBy', 'window'] : ['window', 'groupBy']
-    report({
-      path: [...path, has],
-      found: `"${has}" without "${lacks}"`,
-      expected: `both: "${lacks}" says how far to fold`,
-    })
-    return 0
-  }
-  const milliseconds = parseDuration(textOf(raw.window))
-  if (milliseconds === 0) {
-    report({
-      path: [...path, 'window'],
-      found: show(raw.window),
-      expected: 'a duration longer than nothing, such as 10m',
-    })
-  }
-  return milliseconds ?? 0
 }

@@ -10,6 +10,39 @@ import type { JsonPath, Problem } from './problem.ts'
 export interface Exception {
   readonly when: Condition
   readonly reason: string
+  /** Whom to ask about it. */
+  readonly owner?: string
+  /** From this moment on (Unix time in milliseconds, compared with the event's) it no longer holds. */
+  readonly expires?: number
+  /** Where it stands: in the file of its rule, or of the pack that overrides it. */
+  readonly file: string
+  readonly path: JsonPath
+}
+
+/** What events have in common that belong to one sequence: the values of fields, or the tree of processes. */
+export type Join = { readonly fields: readonly Field[] } | 'process_tree'
+
+export interface Step {
+  readonly on: readonly EventType[]
+  readonly when: Condition
+  /** No such event may come between the step before and the step after. */
+  readonly negated: boolean
+}
+
+/** Events one after the other, the last no later than `within` milliseconds after the first. */
+export interface Sequence {
+  /** Two at least are not negated, the first and the last among them. */
+  readonly steps: readonly Step[]
+  readonly by: Join
+  readonly within: number
+}
+
+/** So many matches, or distinct values of a field in them, with equal values of `by`, within so many milliseconds. */
+export interface Threshold {
+  readonly count: number
+  readonly distinct?: Field
+  readonly by: readonly Field[]
+  readonly within: number
 }
 
 /** A claim that the rule makes about itself: these events, judged in order, raise so many alerts. */
@@ -24,8 +57,14 @@ export interface Rule {
   readonly name: string
   readonly description?: string
   readonly falsePositives: readonly string[]
+  /** The types of event that matter to the rule: of a sequence, those of all its steps. */
   readonly on: readonly EventType[]
+  /** The types of the event that raises the alert: the message, the exceptions and the groups speak of it. */
+  readonly completedOn: readonly EventType[]
+  /** Which events matter to the rule; of a sequence, those that any of its steps asks for. */
   readonly when: Condition
+  readonly sequence?: Sequence
+  readonly threshold?: Threshold
   readonly unless: readonly Exception[]
   readonly severity: Severity
   readonly message: Template
@@ -43,6 +82,8 @@ export interface Rule {
   /** Where it stands: the file, and the path in it. */
   readonly file: string
   readonly path: JsonPath
+  /** The files of the packs whose overrides changed it, in their order. */
+  readonly changedBy: readonly string[]
 }
 
 export interface RuleSet {

@@ -6,8 +6,9 @@ import { type Static, type TSchema, Type } from 'typebox'
 import { severities } from '../sensor/alert.ts'
 import { Event, eventTypes } from '../sensor/event.ts'
 import { listReference } from './condition.ts'
+import { expiryPattern } from './expiry.ts'
 import { type Field, fields } from './fields.ts'
-import { operatorsFor } from './operators.ts'
+import { operatorsFor, semantics } from './operators.ts'
 
 export const schemaId = 'https://nightjar.dev/rules/v1.json'
 
@@ -15,11 +16,15 @@ export const schemaId = 'https://nightjar.dev/rules/v1.json'
 const matching = (pattern: string, title: string, description: string) => Type.String({ pattern, title, description })
 const text = (description: string) => Type.String({ minLength: 1, title: 'text', description })
 const strict = { additionalProperties: false }
+const duration = (description: string) =>
+  matching('^\\d+(\\.\\d+)?(ms|s|m|h|d)$', 'a duration such as 30s, 10m or 1h', description)
 
 /** The parts that are checked closely elsewhere on loading (conditions, fields, events), and spelt out when published. */
 interface Parts {
   condition: TSchema
   fieldName: TSchema
+  /** What the events of a sequence have in common. */
+  join: TSchema
   listEntry: TSchema
   event: TSchema
 }
@@ -27,7 +32,103 @@ interface Parts {
 const techniques = Type.Array(matching('^T\\d{4}(\\.\\d{3})?$', 'a technique such as T1059.004', 'ATT&CK technique.'))
 const identifiers = (description: string) => Type.Array(text('Its identifier.'), { description })
 
+const ruleIdPattern = '[a-z0-9]+(-[a-z0-9]+)*'
+
+function exceptionOf<T extends Parts>(parts: T) {
+  return Type.Object(
+    {
+      when: parts.condition,
+      reason: text('Why that is expected.'),
+      owner: Type.Optional(text('Whom to ask about it: a team or a person.')),
+      expires: Type.Optional(
+        matching(
+          expiryPattern,
+          'a date such as 2027-03-31, or a time such as 2027-03-31T12:00:00Z',
+          'RFC 3339. Until the end of that day in UTC, or until that time, the exception holds; after it the rule alerts again. Compared with the time of the event.',
+        ),
+      ),
+    },
+    strict,
+  )
+}
+
+/** Members that a rule has and that an override may change. */
+function changeable<T extends Parts>(parts: T) {
+  return {
+    severity: Type.Enum([...severities], { description: 'How bad it is if it is true.' }),
+    unless: Type.Array(exceptionOf(parts), { description: 'Exceptions: when one of them holds, there is no alert.' }),
+    tags: Type.Object(
+      {
+        mitre: Type.Optional(techniques),
+        owasp_nhi: Type.Optional(identifiers('OWASP Non-Human Identities Top 10, such as NHI2:2025.')),
+        nist_csf: Type.Optional(identifiers('NIST Cybersecurity Framework 2.0, such as DE.CM-09.')),
+        maestro: Type.Optional(identifiers('CSA MAESTRO: the layers concerned, such as L4.')),
+      },
+      { ...strict, description: 'Where the rule stands in the common frameworks.' },
+    ),
+    runbook: text('What to do about the alert: a few sentences, or a URL.'),
+    enabled: Type.Boolean({ description: 'false: the rule is loaded and tested but never matches.' }),
+    groupBy: Type.Array(parts.fieldName, {
+      minItems: 1,
+      uniqueItems: true,
+      description: 'Within the window, matches with equal values of these fields are one alert. Needs "window".',
+    }),
+    window: duration('For how long after the first match its repeats are folded. Needs "groupBy".'),
+  }
+}
+
+const types = (description: string) =>
+  Type.Array(Type.Enum([...eventTypes]), { minItems: 1, uniqueItems: true, description })
+
+function sequenceOf<T extends Parts>(parts: T) {
+  const step = Type.Object(
+    {
+      on: types('The types of event that the step looks at.'),
+      when: parts.condition,
+      negated: Type.Optional(
+        Type.Boolean({ description: 'true: no such event comes between the step before and the step after.' }),
+      ),
+    },
+    strict,
+  )
+  return Type.Object(
+    {
+      steps: Type.Array(step, {
+        minItems: 2,
+        maxItems: 6,
+        title: 'an array of 2 to 6 steps',
+        description: 'One after the other. The first and the last are not negated; the alert is about the last.',
+      }),
+      by: parts.join,
+      within: duration('How long after the first step, in the time of the events, the last may come.'),
+    },
+    { ...strict, description: 'In place of "on" and "when": several events, one after the other.' },
+  )
+}
+
+function overrideOf<T extends Parts>(parts: T) {
+  const { severity, unless, tags, runbook, enabled, groupBy, window } = changeable(parts)
+  return Type.Object(
+    {
+      rule: matching(
+        `^(${ruleIdPattern}/)?${ruleIdPattern}$`,
+        'the id of a rule, <rule> or <pack>/<rule>',
+        'Which rule: its id, or <pack>/<id>.',
+      ),
+      severity: Type.Optional(severity),
+      enabled: Type.Optional(enabled),
+      unless: Type.Optional(Type.Array(unless.items, { description: 'More exceptions, beside those of the rule.' })),
+      tags: Type.Optional(Type.Object(tags.properties, { ...strict, description: 'More tags, beside those it has.' })),
+      runbook: Type.Optional(runbook),
+      groupBy: Type.Optional(groupBy),
+      window: Type.Optional(window),
+    },
+    strict,
+  )
+}
+
 function packOf<T extends Parts>(parts: T) {
+  const { severity, unless, tags, runbook, enabled, groupBy, window } = changeable(parts)
   const rule = Type.Object(
     {
       id: matching(
@@ -38,46 +139,38 @@ function packOf<T extends Parts>(parts: T) {
       name: text('A few words for a list of alerts.'),
       description: Type.Optional(text('What the rule detects, and by which facts.')),
       false_positives: Type.Optional(Type.Array(text('A case.'), { description: 'Ordinary work that may match.' })),
-      on: Type.Array(Type.Enum([...eventTypes]), {
-        minItems: 1,
-        uniqueItems: true,
-        description: 'The types of event that the rule looks at.',
-      }),
-      when: parts.condition,
-      unless: Type.Optional(
-        Type.Array(Type.Object({ when: parts.condition, reason: text('Why that is expected.') }, strict), {
-          description: 'Exceptions: when one of them holds, there is no alert.',
-        }),
-      ),
-      severity: Type.Enum([...severities], { description: 'How bad it is if it is true.' }),
-      message: text('One sentence, with fields in braces: {process.name}. A literal brace is doubled.'),
-      tags: Type.Optional(
+      on: Type.Optional(types('The types of event that the rule looks at.')),
+      when: Type.Optional(parts.condition),
+      sequence: Type.Optional(sequenceOf(parts)),
+      threshold: Type.Optional(
         Type.Object(
           {
-            mitre: Type.Optional(techniques),
-            owasp_nhi: Type.Optional(identifiers('OWASP Non-Human Identities Top 10, such as NHI2:2025.')),
-            nist_csf: Type.Optional(identifiers('NIST Cybersecurity Framework 2.0, such as DE.CM-09.')),
-            maestro: Type.Optional(identifiers('CSA MAESTRO: the layers concerned, such as L4.')),
+            count: Type.Integer({
+              minimum: 2,
+              maximum: 1000,
+              title: 'a whole number from 2 to 1000',
+              description: 'How many matches raise one alert; with "distinct", how many different values in them.',
+            }),
+            distinct: Type.Optional(
+              Type.Unsafe<string>({ ...parts.fieldName, description: 'Count the different values of this field.' }),
+            ),
+            by: Type.Array(parts.fieldName, {
+              uniqueItems: true,
+              description: 'Matches with equal values of these fields are counted together; none: all of them.',
+            }),
+            within: duration('How far apart, in the time of the events, the first and the last may be.'),
           },
-          { ...strict, description: 'Where the rule stands in the common frameworks.' },
+          { ...strict, description: 'Alert only when so many matches have come together; the count then begins anew.' },
         ),
       ),
-      runbook: Type.Optional(text('What to do about the alert: a few sentences, or a URL.')),
-      enabled: Type.Optional(Type.Boolean({ description: 'false: the rule is loaded and tested but never matches.' })),
-      groupBy: Type.Optional(
-        Type.Array(parts.fieldName, {
-          minItems: 1,
-          uniqueItems: true,
-          description: 'Within the window, matches with equal values of these fields are one alert. Needs "window".',
-        }),
-      ),
-      window: Type.Optional(
-        matching(
-          '^\\d+(\\.\\d+)?(ms|s|m|h|d)$',
-          'a duration such as 30s, 10m or 1h',
-          'For how long after the first match its repeats are folded. Needs "groupBy".',
-        ),
-      ),
+      unless: Type.Optional(unless),
+      severity,
+      message: text('One sentence, with fields in braces: {process.name}. A literal brace is doubled.'),
+      tags: Type.Optional(tags),
+      runbook: Type.Optional(runbook),
+      enabled: Type.Optional(enabled),
+      groupBy: Type.Optional(groupBy),
+      window: Type.Optional(window),
       tests: Type.Optional(
         Type.Array(
           Type.Object(
@@ -119,7 +212,17 @@ function packOf<T extends Parts>(parts: T) {
           },
         ),
       ),
+      macros: Type.Optional(
+        Type.Record(Type.String({ pattern: '^[a-z][a-z0-9_]*$' }), parts.condition, {
+          ...strict,
+          title: 'lower-case macro names such as in_container',
+          description: 'Conditions by name; a condition says { "macro": "name" }, or "<pack>/<name>" of another pack.',
+        }),
+      ),
       rules: Type.Array(rule, { description: 'The rules.' }),
+      overrides: Type.Optional(
+        Type.Array(overrideOf(parts), { description: 'Changes to rules of other packs, which stay where they are.' }),
+      ),
     },
     { ...strict, title: 'an object with "pack", "version" and "rules"' },
   )
@@ -145,18 +248,23 @@ function partOfEvent(): Plain {
 const Pack = packOf({
   condition: Type.Unknown(),
   fieldName: Type.String({ title: 'the name of a field' }),
+  join: Type.Unknown(),
   listEntry: Type.Unknown(),
   event: Type.Unsafe(partOfEvent()),
 })
 export type PackSource = Static<typeof Pack>
 export type RuleSource = PackSource['rules'][number]
+export type OverrideSource = NonNullable<PackSource['overrides']>[number]
 
 /** For the check on loading: everything but conditions, field names and list entries. */
 export const packSchema: Plain = JSON.parse(JSON.stringify(Pack))
 
 const definition = (name: string): TSchema => Type.Unsafe({ $ref: `#/definitions/${name}` })
 const scalar = Type.Union([Type.String(), Type.Number(), Type.Boolean()])
-const listName = Type.String({ pattern: listReference.source, description: 'The name of a list of this pack.' })
+const listName = Type.String({
+  pattern: listReference.source,
+  description: 'The name of a list of this pack, or @<pack>/<list>.',
+})
 
 const kindOf = (field: Pick<Field, 'type' | 'multiple'>) => (field.multiple ? `${field.type}s` : field.type)
 
@@ -173,7 +281,7 @@ function askedOf(field: Field): TSchema {
   return Type.Union([value, Type.Object(Object.fromEntries(asked), { ...strict, minProperties: 1 })])
 }
 
-/** What a condition may ask of fields. It knows the joins by name only, and so doesn't contain itself. */
+/** What a condition may ask of fields. It knows the joins and macros by name only, and so doesn't contain itself. */
 function fieldTestsSchema(): TSchema {
   const named = [...fields.values()].map((field) => {
     const on = `On events of type ${field.eventTypes.join(', ')}.`
@@ -188,7 +296,13 @@ function fieldTestsSchema(): TSchema {
   })
   return Type.Unsafe({
     type: 'object',
-    properties: { all: true, any: true, not: true, ...Object.fromEntries(named.filter((entry) => !isMap(entry))) },
+    properties: {
+      all: true,
+      any: true,
+      not: true,
+      macro: true,
+      ...Object.fromEntries(named.filter((entry) => !isMap(entry))),
+    },
     patternProperties: Object.fromEntries(maps),
     additionalProperties: false,
   })
@@ -199,12 +313,13 @@ function conditionSchema(): TSchema {
   const conditions = Type.Array(definition('condition'), { minItems: 1 })
   return Type.Unsafe({
     type: 'object',
-    description: 'All members must hold: fields, or all, any, not.',
+    description: `All members must hold: fields, or all, any, not, macro. ${semantics}`,
     minProperties: 1,
     properties: {
       all: Type.Unsafe({ ...conditions, description: 'Each of these holds.' }),
       any: Type.Unsafe({ ...conditions, description: 'One of these holds.' }),
       not: Type.Unsafe({ description: 'This does not hold.', allOf: [definition('condition')] }),
+      macro: Type.String({ description: 'The condition of that name in "macros" holds.' }),
     },
     allOf: [definition('field_tests')],
   })
@@ -214,9 +329,14 @@ function conditionSchema(): TSchema {
 export function publishedSchema(): Plain {
   const kinds = Object.fromEntries([...fields.values()].map((field) => [kindOf(field), askedOf(field)]))
   const names = [...fields.keys()].filter((name) => !name.endsWith('.<name>'))
+  const fieldName = Type.Union([Type.Enum(names), Type.String({ pattern: '^k8s\\.pod\\.label\\..+$' })])
   const pack = packOf({
     condition: definition('condition'),
-    fieldName: Type.Union([Type.Enum(names), Type.String({ pattern: '^k8s\\.pod\\.label\\..+$' })]),
+    fieldName,
+    join: Type.Union([Type.Enum(['container', 'process_tree']), Type.Array(fieldName, { minItems: 1 })], {
+      description:
+        'What the events have in common: the container (the host counts as one), the values of fields, or process_tree: the parent of the process of the first step, and all that descends from it.',
+    }),
     listEntry: Type.Union([
       scalar,
       Type.Object({ value: scalar, note: text('What the value is, or where it comes from.') }, strict),
@@ -224,6 +344,10 @@ export function publishedSchema(): Plain {
     event: definition('event'),
   })
   const { title: _, ...shape } = JSON.parse(JSON.stringify(pack))
+  shape.properties.rules.items.anyOf = [
+    { properties: { on: {}, when: {} }, required: ['on', 'when'] },
+    { properties: { sequence: {} }, required: ['sequence'] },
+  ]
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
     $id: schemaId,

@@ -50,6 +50,7 @@ const explanations: Readonly<Record<string, Explain>> = {
   minItems: (error, schema, path) => {
     return { path, found: show(error.data), expected: `an array of at least ${schema.minItems}` }
   },
+  maxItems: asExpected,
   minLength: (_, __, path) => ({ path, found: 'empty text', expected: 'text' }),
   minimum: (error, schema, path) => ({ path, found: show(error.data), expected: `${schema.minimum} or more` }),
   uniqueItems: (error, _, path) => {

@@ -78,6 +78,7 @@ nightjar
   .addOption(rulesOption())
   .addOption(noBuiltinRules())
   .addOption(outputOption())
+  .option('--summary', 'in place of the alerts: for each rule how many matches, alerts, folded and excepted')
   .action(async (file, options) => (await import('./commands/replay.ts')).replay(file, options, log))
 
 nightjar

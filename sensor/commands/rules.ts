@@ -1,10 +1,17 @@
-/** `nightjar rules lint|test|list [PATH...]`: checks, proves and lists rules. No path: the packs that are shipped. */
+/**
+ * `nightjar rules lint|test|list [PATH...]`, `explain ID [PATH...]`, `fields`: checks, proves, lists and explains rules.
+ * No path: the packs that are shipped.
+ */
 import { Command, CommanderError, Option } from 'commander'
+import { explain, fieldsOf, interestOf } from '../../rules/explain.ts'
+import { fields } from '../../rules/fields.ts'
 import { lint } from '../../rules/lint.ts'
-import { builtinPacks, loadRules } from '../../rules/load.ts'
-import { RuleError } from '../../rules/problem.ts'
+import { builtinPacks, loadBeside } from '../../rules/load.ts'
+import { operatorsFor } from '../../rules/operators.ts'
+import { nearest, RuleError } from '../../rules/problem.ts'
 import { type Proof, prove } from '../../rules/prove.ts'
 import type { Rule, RuleSet } from '../../rules/rule.ts'
+import { inWords } from '../../rules/words.ts'
 
 interface Output {
   output: 'json' | 'pretty'
@@ -21,7 +28,7 @@ const pathsOrShipped = (paths: readonly string[]): readonly string[] => (paths.l
 /** The rules; undefined if they can't be used: stderr then says why, and the exit code is 2. */
 async function rulesOf(paths: readonly string[]): Promise<RuleSet | undefined> {
   try {
-    return await loadRules(pathsOrShipped(paths))
+    return await loadBeside(pathsOrShipped(paths))
   } catch (error) {
     if (!(error instanceof RuleError)) throw error
     process.stderr.write(`${error.message}\n`)
@@ -54,17 +61,73 @@ async function runTest(paths: string[], options: Output): Promise<void> {
   if (failed.length > 0) process.exitCode = 1
 }
 
-async function runList(paths: string[], options: Output): Promise<void> {
+interface ListOutput extends Output {
+  tags?: true
+  tag?: string
+}
+
+/** A technique stands for its sub-techniques too: T1059 for T1059.004. */
+const hasTag = ({ tags }: Rule, tag: string): boolean =>
+  Object.values(tags)
+    .flat()
+    .some((one) => one.toLowerCase() === tag.toLowerCase() || one.toLowerCase().startsWith(`${tag.toLowerCase()}.`))
+
+async function runList(paths: string[], options: ListOutput): Promise<void> {
   const ruleSet = await rulesOf(paths)
   if (ruleSet === undefined) return
-  const summaries = ruleSet.rules.map(({ id, name, severity, on, enabled, tags, pack, version, file }: Rule) => {
+  const wanted = ruleSet.rules.filter((rule) => options.tag === undefined || hasTag(rule, options.tag))
+  const summaries = wanted.map(({ id, name, severity, on, enabled, tags, pack, version, file }: Rule) => {
     return { id, name, severity, on, enabled, tags, pack, version, file }
   })
   const width = Math.max(0, ...summaries.map(({ id }) => id.length))
-  print(summaries, options, ({ id, name, severity, on, enabled, pack, version }) => {
+  print(summaries, options, ({ id, name, severity, on, enabled, tags, pack, version }) => {
     const state = enabled ? '' : ' (not enabled)'
-    return `${id.padEnd(width)}  ${severity.padEnd('critical'.length)}  ${name}, on ${on.join(', ')}, ${pack} ${version}${state}`
+    const tagged = options.tags ? `  [${Object.values(tags).flat().join(', ')}]` : ''
+    return `${id.padEnd(width)}  ${severity.padEnd('critical'.length)}  ${name}, on ${on.join(', ')}, ${pack} ${version}${state}${tagged}`
   })
+}
+
+async function runExplain(id: string, paths: string[], options: Output): Promise<void> {
+  const ruleSet = await rulesOf(paths)
+  if (ruleSet === undefined) return
+  const rule = ruleSet.rules.find((one) => one.id === id || `${one.pack}/${one.id}` === id)
+  if (rule === undefined) {
+    const ids = ruleSet.rules.map((one) => one.id)
+    const near = nearest(id, ids)
+    const hint = near === undefined ? 'nightjar rules list shows them' : `did you mean ${near}?`
+    process.stderr.write(`found no rule ${JSON.stringify(id)}, expected the id of a rule (${hint})\n`)
+    process.exitCode = 2
+    return
+  }
+  const asked = fieldsOf(rule).map(({ name, type, description }) => ({ name, type, description }))
+  const facts = {
+    id: rule.id,
+    name: rule.name,
+    pack: rule.pack,
+    severity: rule.severity,
+    enabled: rule.enabled,
+    on: rule.on,
+    condition: inWords(rule.when).join('\n'),
+    fields: asked,
+    interest: interestOf(rule),
+    changed_by: rule.changedBy,
+  }
+  print([facts], options, () => explain(rule))
+}
+
+function runFields(options: Output): void {
+  const rows = [...fields.values()].map((field) => {
+    const { name, type, multiple, description, values, eventTypes } = field
+    const asked = operatorsFor(field).map((operator) => operator.name)
+    return { name, type, multiple, description, ...(values && { values }), event_types: eventTypes, operators: asked }
+  })
+  const width = Math.max(...rows.map(({ name }) => name.length))
+  print(rows, options, ({ name, type, multiple, description, values, event_types }) => {
+    const kind = `${type}${multiple ? '*' : ''}`.padEnd('boolean* '.length)
+    const choice = values ? ` One of ${values.join(', ')}.` : ''
+    return `${name.padEnd(width)}  ${kind} ${event_types.join(',').padEnd('exec,exit,connect,stdio,gap'.length)}  ${description}${choice}`
+  })
+  if (options.output === 'pretty') process.stdout.write('* several values: any of them will do\n')
 }
 
 const subcommands: readonly [string, string, (paths: string[], options: Output) => Promise<void>][] = [
@@ -73,22 +136,44 @@ const subcommands: readonly [string, string, (paths: string[], options: Output) 
   ['list', 'list the rules', runList],
 ]
 
+const outputOption = () =>
+  new Option('--output <format>', 'one JSON object a line, or words').choices(['json', 'pretty']).default('pretty')
+const paths = ['[path...]', 'rule packs (*.json) or folders of them; none: the packs that are shipped'] as const
+
 /** The command, to be added to the program's. Bad usage throws a CommanderError with exit code 2, help one with 0. */
 export function rulesCommand(): Command {
-  const command = new Command('rules').description('check, test and list rules').exitOverride((error) => {
+  const command = new Command('rules').description('check, test, list and explain rules').exitOverride((error) => {
     throw error.exitCode === 0 ? error : new CommanderError(2, error.code, error.message)
   })
+  // A reader that has seen enough (`| head`) is no failure.
+  command.hook('preAction', () => {
+    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+      process.exit()
+    })
+  })
   for (const [name, description, run] of subcommands) {
-    command
+    const one = command
       .command(name)
       .description(description)
-      .argument('[path...]', 'rule packs (*.json) or folders of them; none: the packs that are shipped')
-      .addOption(
-        new Option('--output <format>', 'one JSON object a line, or words')
-          .choices(['json', 'pretty'])
-          .default('pretty'),
-      )
+      .argument(...paths)
+      .addOption(outputOption())
       .action(run)
+    if (run !== runList) continue
+    one.option('--tags', 'show the tags of each rule')
+    one.option('--tag <tag>', 'only rules with this tag, such as T1059 or NHI5:2025')
   }
+  command
+    .command('explain')
+    .description('a rule in words: what it looks for, its fields, what the sensor has to see for it, its cost')
+    .argument('<id>', 'the id of the rule, or <pack>/<id>')
+    .argument(...paths)
+    .addOption(outputOption())
+    .action(runExplain)
+  command
+    .command('fields')
+    .description('the fields that a rule may name: type, event types that carry them, meaning')
+    .addOption(outputOption())
+    .action(runFields)
   return command
 }

@@ -137,3 +137,103 @@ test('bad usage: exit 2', () => {
   expect(run('lnit').status).toBe(2)
   expect(run('lint', '--help').status).toBe(0)
 })
+
+test('explain: a rule in words, with its fields and what the sensor has to see', async () => {
+  const { status, lines } = run('explain', 'metadata-service-access')
+  expect(status).toBe(0)
+  const said = lines.join('\n')
+  expect(said).toContain('metadata-service-access: Access to the cloud metadata service (high; nightjar 0.1.0)')
+  expect(said).toMatch(/connect events whose destination\.ip is "169\.254\.169\.254"/)
+  expect(said).toContain('asked only about events with one of these constants')
+  expect(JSON.parse(run('explain', 'nightjar/reverse-shell', '--output', 'json').lines[0] ?? '')).toMatchObject({
+    id: 'reverse-shell',
+    on: ['exec', 'stdio'],
+    interest: [
+      {
+        type: 'exec',
+        clues: [
+          { field: 'process.stdin.type', how: 'is', constants: ['socket'] },
+          { field: 'process.reads_commands_from', how: 'is', constants: ['stdin'] },
+        ],
+      },
+      { type: 'stdio' },
+    ],
+  })
+  const { status: unknown, lines: nothing, stderr } = run('explain', 'reverse-shel')
+  expect([unknown, nothing]).toEqual([2, []])
+  expect(stderr).toContain('did you mean reverse-shell?')
+})
+
+test('explain speaks of steps, thresholds, exceptions and the packs that changed the rule', async () => {
+  const step = (name: string, more: object = {}) => ({ on: ['exec'], when: { 'process.name': name }, ...more })
+  const steps = [step('curl'), step('rm', { negated: true }), step('x')]
+  const { on: _, when: __, ...rest } = complete
+  const file = await packFile(
+    'many.json',
+    { ...rest, id: 'steps', sequence: { steps, by: 'process_tree', within: '90s' } },
+    {
+      ...complete,
+      id: 'many',
+      threshold: { count: 9, distinct: 'process.name', by: ['container.id'], within: '1m' },
+      unless: [{ when: { 'process.pid': 1 }, reason: 'init', owner: 'ops', expires: '2999-01-01' }],
+    },
+  )
+  const steady = run('explain', 'steps', file).lines.join('\n')
+  expect(steady).toContain('These events follow one another within 90s, with one tree of processes:')
+  expect(steady).toContain('2. no exec event with')
+  const many = run('explain', 'many', file).lines.join('\n')
+  expect(many).toContain('9 different values of process.name with equal container.id come together within 1m.')
+  expect(many).toContain('(init; ask ops; until 2999-01-02T00:00:00.000Z)')
+  const mine = join(folder, 'mine.json')
+  const overrides = [{ rule: 'reverse-shell', severity: 'info' }]
+  await writeFile(mine, JSON.stringify({ pack: 'mine', version: '1', rules: [], overrides }))
+  const changed = run('explain', 'reverse-shell', mine).lines.join('\n')
+  expect(changed).toContain(`Changed by ${mine}.`)
+  expect(changed).toContain('(info;')
+  expect(run('list', mine).lines).toHaveLength(1)
+})
+
+test('fields: every field with type, event types and meaning', () => {
+  const { status, lines } = run('fields', '--output', 'json')
+  expect(status).toBe(0)
+  const rows = lines.map((line) => JSON.parse(line))
+  expect(rows.find(({ name }) => name === 'destination.ip')).toEqual({
+    name: 'destination.ip',
+    type: 'ip',
+    multiple: false,
+    description: 'IP address; an IPv4 address mapped into IPv6 is written as IPv4.',
+    event_types: ['connect'],
+    operators: ['equals', 'in', 'cidr', 'exists'],
+  })
+  expect(rows.find(({ name }) => name === 'process.command_args').operators).toContain('subset')
+  expect(run('fields').lines).toHaveLength(rows.length + 1)
+})
+
+test('list: the tags, and the rules with a tag, a technique standing for its sub-techniques', () => {
+  expect(run('list', '--tags').lines[0]).toContain('[T1059.004, T1071')
+  const ids = (...args: string[]) => run('list', '--output', 'json', ...args).lines.map((line) => JSON.parse(line).id)
+  expect(ids('--tag', 'T1059')).toEqual(['reverse-shell', 'unexpected-child-process'])
+  expect(ids('--tag', 'nhi2:2025')).toEqual(['metadata-service-access'])
+  expect(ids('--tag', 'T105')).toEqual([])
+})
+
+test('replay --summary: for each rule its matches, and what became of them, in place of the alerts', () => {
+  const [main, capture] = ['../../sensor/main.ts', '../captures/demo.nightjar'].map((path) =>
+    join(import.meta.dirname, path),
+  )
+  const replay = (...args: string[]) => {
+    const { status, stdout } = spawnSync(process.execPath, [main ?? '', 'replay', capture ?? '', ...args], {
+      encoding: 'utf8',
+    })
+    expect(status).toBe(0)
+    return stdout.split('\n').filter((line) => line !== '')
+  }
+  const alerts = replay('--output', 'json').map((line) => JSON.parse(line).rule.id)
+  const rows = replay('--summary', '--output', 'json').map((line) => JSON.parse(line))
+  expect(rows).toHaveLength(4)
+  for (const row of rows) {
+    expect(row.alerts).toBe(alerts.filter((id) => id === row.rule).length)
+    expect(row.matches).toBe(row.alerts + row.folded + row.excepted)
+  }
+  expect(replay('--summary')[0]).toMatch(/^rule +matches +alerts +folded +excepted$/)
+})

@@ -1,12 +1,18 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { compile } from '../../rules/compile.ts'
-import { readCondition } from '../../rules/condition.ts'
+import { type Condition, readCondition } from '../../rules/condition.ts'
 import { fieldOf } from '../../rules/fields.ts'
 import type { Fault } from '../../rules/problem.ts'
 import { eventTypes } from '../../sensor/event.ts'
 import { interpret } from './interpreter.ts'
-import { conditionArbitrary, eventArbitrary } from './vocabulary.ts'
+import { conditionArbitrary, eventArbitrary, macros as macrosInJson } from './vocabulary.ts'
+
+const macros = new Map<string, Condition>()
+for (const [name, raw] of Object.entries(macrosInJson)) {
+  const { found } = read(raw)
+  if (found) macros.set(name, found)
+}
 
 function read(condition: unknown) {
   const faults: Fault[] = []
@@ -14,10 +20,13 @@ function read(condition: unknown) {
     on: [...eventTypes],
     list: (name) => (name === 'shells' ? ['sh', 'bash'] : undefined),
     listNames: () => ['shells'],
+    macro: (name) => macros.get(name) ?? { found: 'no macro', expected: 'one' },
     report: (fault) => faults.push(fault),
   })
   return { found, faults }
 }
+
+const names = { multiple: (name: string) => fieldOf(name)?.multiple ?? false, macros: macrosInJson }
 
 test('a compiled condition says what the naive reading of it says, whatever the condition and the event', () => {
   const verdicts = { true: 0, false: 0 }
@@ -28,7 +37,7 @@ test('a compiled condition says what the naive reading of it says, whatever the 
       if (found === undefined) throw new Error('not read')
       const compiled = compile(found)
       for (const event of events) {
-        const verdict = interpret(condition, event, (name) => fieldOf(name)?.multiple ?? false)
+        const verdict = interpret(condition, event, names)
         verdicts[`${verdict}`]++
         expect(compiled(event)).toBe(verdict)
       }

@@ -102,20 +102,131 @@ function measures(operator: string, operand: Json, name: string, values: Json[],
   return Object.entries(operand).every(([bound, limit]) => says(bound, size, limit, name === ''))
 }
 
-/** Does the condition, in JSON, hold of the event? `multiple` says which fields have several values. */
-export function interpret(condition: Json, event: Json, multiple: (name: string) => boolean): boolean {
+/** What the names in conditions stand for; and which fields have several values. */
+export interface Names {
+  readonly multiple: (name: string) => boolean
+  readonly macros: Readonly<Record<string, Json>>
+}
+
+/** Does the condition, in JSON, hold of the event? */
+export function interpret(condition: Json, event: Json, names: Names): boolean {
   if (!isRecord(condition)) throw new Error('a condition is an object')
   return Object.entries(condition).every(([key, value]) => {
-    if (key === 'all') return listed(value).every((one) => interpret(one, event, multiple))
-    if (key === 'any') return listed(value).some((one) => interpret(one, event, multiple))
-    if (key === 'not') return !interpret(value, event, multiple)
+    if (key === 'all') return listed(value).every((one) => interpret(one, event, names))
+    if (key === 'any') return listed(value).some((one) => interpret(one, event, names))
+    if (key === 'not') return !interpret(value, event, names)
+    if (key === 'macro') return interpret(names.macros[String(value)], event, names)
     const asked = isRecord(value) ? Object.entries(value) : [['equals', value] as const]
     const values = valuesOf(event, key)
     return asked.every(([operator, operand]) => {
       if (operator === 'exists' || operator === 'length') {
-        return measures(operator, operand, key, values, multiple(key))
+        return measures(operator, operand, key, values, names.multiple(key))
+      }
+      if (operator === 'subset') {
+        const isAllowed = (one: Json) => listed(operand).some((other) => same(one, other, key.endsWith('.ip')))
+        return values.length > 0 && values.every(isAllowed)
       }
       return values.some((one) => says(operator, one, operand, key.endsWith('.ip')))
     })
+  })
+}
+
+interface StepInJson {
+  readonly on: readonly string[]
+  readonly when: Json
+  readonly negated?: boolean
+}
+
+export interface RuleInJson {
+  readonly on?: readonly string[]
+  readonly when?: Json
+  readonly unless?: readonly { readonly when: Json; readonly expires?: string }[]
+  readonly sequence?: { readonly steps: readonly StepInJson[]; readonly by: Json; readonly within: string }
+  readonly threshold?: { count: number; distinct?: string; by: readonly string[]; within: string }
+}
+
+type EventInJson = { readonly type: string; readonly time: number }
+
+/** Only seconds are used in the tests. */
+const milliseconds = (duration: string): number => Number.parseFloat(duration) * 1000
+
+const keyOf = (event: Json, fields: readonly string[]): string =>
+  JSON.stringify(fields.map((name) => valuesOf(event, name)))
+
+/** Who a process is; and the trees that an event is in, the first being the one it may begin. */
+function treesOf(event: Json): string[] {
+  const [process] = valuesOf(event, 'process')
+  if (!isRecord(process)) return []
+  const lineage = [process, ...valuesOf(event, 'process.ancestors')].filter(isRecord)
+  const names = lineage.map(({ pid, start_time }) => (pid === undefined ? undefined : `${pid}/${start_time ?? ''}`))
+  const isRoot = lineage[1] !== undefined && Number(lineage[1].pid ?? 0) > 2
+  return [names[isRoot ? 1 : 0], ...names].filter((name) => name !== undefined)
+}
+
+/** For each event, does the rule raise an alert on it? Every alert looks back on all the events before it. */
+export function interpretRule(rule: RuleInJson, events: readonly EventInJson[], names: Names): boolean[] {
+  const is = ({ on, when }: { on?: readonly string[]; when?: Json }, event: EventInJson): boolean =>
+    (on ?? []).includes(event.type) && interpret(when, event, names)
+  const isExcepted = (event: EventInJson): boolean =>
+    (rule.unless ?? []).some(({ when, expires }) => {
+      return interpret(when, event, names) && (expires === undefined || event.time < Date.parse(expires))
+    })
+  /** By key: the events up to this index are told of. */
+  const told = new Map<string, number>()
+
+  const { sequence, threshold } = rule
+  if (sequence) {
+    const { steps, by } = sequence
+    const keysOf = (event: Json): string[] => {
+      if (by === 'process_tree') return [...new Set(treesOf(event))]
+      return [keyOf(event, by === 'container' ? ['container.id'] : (by as string[]))]
+    }
+    /** Can the steps from `step` on be found after the event at `from`, so that the last is the event at `end`? */
+    const goesOn = (key: string, step: number, from: number, end: number, latest: number): boolean => {
+      const next = steps.findIndex((one, index) => index >= step && !one.negated)
+      const forbidden = steps.slice(step, next)
+      for (let at = from + 1; at <= end; at++) {
+        const event = events[at]
+        const wanted = steps[next]
+        if (!event || !wanted || !keysOf(event).includes(key)) continue
+        const fits = is(wanted, event) && event.time <= latest
+        if (fits && next === steps.length - 1 && at === end) return true
+        if (fits && next < steps.length - 1 && goesOn(key, next + 1, at, end, latest)) return true
+        if (forbidden.some((one) => is(one, event))) return false
+      }
+      return false
+    }
+    return events.map((event, end) => {
+      const whole = keysOf(event).filter((key) => {
+        for (let at = (told.get(key) ?? -1) + 1; at < end; at++) {
+          const first = events[at]
+          const [begin] = steps
+          if (!first || !begin || !is(begin, first)) continue
+          const begun = by === 'process_tree' ? treesOf(first)[0] : keysOf(first)[0]
+          const latest = first.time + milliseconds(sequence.within)
+          if (begun === key && goesOn(key, 1, at, end, latest)) return true
+        }
+        return false
+      })
+      if (whole.length === 0 || isExcepted(event)) return false
+      for (const key of whole) told.set(key, end)
+      return true
+    })
+  }
+
+  return events.map((event, end) => {
+    if (!is(rule, event) || isExcepted(event)) return false
+    if (!threshold) return true
+    const key = keyOf(event, threshold.by)
+    const { distinct } = threshold
+    if (distinct !== undefined && valuesOf(event, distinct).length === 0) return false
+    const together = events
+      .slice((told.get(key) ?? -1) + 1, end + 1)
+      .filter((one) => is(rule, one) && !isExcepted(one) && keyOf(one, threshold.by) === key)
+      .filter((one) => event.time - one.time <= milliseconds(threshold.within))
+    const values = distinct === undefined ? together : [...new Set(together.flatMap((one) => valuesOf(one, distinct)))]
+    if (values.length < threshold.count) return false
+    told.set(key, end)
+    return true
   })
 }

@@ -3,10 +3,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createEngine } from '../../rules/engine.ts'
+import { explain } from '../../rules/explain.ts'
 import { builtinPacks, loadRules } from '../../rules/load.ts'
 import { readPacks } from '../../rules/pack.ts'
 import { type Problem, RuleError } from '../../rules/problem.ts'
 import { prove } from '../../rules/prove.ts'
+import { type Event, eventTypes } from '../../sensor/event.ts'
+import { everything, shipped } from './everything.ts'
 
 let folder: string
 beforeAll(async () => {
@@ -330,6 +334,116 @@ test('random JSON never crashes the loader, nor does a sound pack with random JS
     }),
     { numRuns: 300 },
   )
+})
+
+test('nor do two packs with random JSON in them that use everything the language has', () => {
+  const texts = [shipped, everything].map((value) => JSON.stringify(value))
+  const members = texts.map((text) => {
+    let count = 0
+    JSON.parse(text, (_, inner) => {
+      count++
+      return inner
+    })
+    return count
+  })
+  const event = fc.record({
+    type: fc.constantFrom(...eventTypes),
+    time: fc.nat(1000),
+    process: fc.record({ name: fc.constantFrom('sh', 'curl'), pid: fc.nat(3) }),
+  })
+  // Words of the language in the wrong places do more harm than random ones.
+  const word = fc.constantFrom(
+    '@tools',
+    '@shipped/shells',
+    'tool',
+    'shipped/shell',
+    'process_tree',
+    'process.name',
+    '2027-02-30',
+    '0s',
+    [],
+    {},
+    -1,
+  )
+  const junk = fc.oneof(fc.jsonValue({ maxDepth: 2 }), word)
+  let taken = 0
+  fc.assert(
+    fc.property(fc.nat(), junk, fc.boolean(), fc.array(event, { maxLength: 5 }), (at, value, first, events) => {
+      const files = texts.map((text, index) => {
+        let left = at % (members[index] ?? 1)
+        const isMutated = (index === 0) === first
+        return { file: `${index}`, value: JSON.parse(text, (_, inner) => (isMutated && left-- === 0 ? value : inner)) }
+      })
+      const { ruleSet, problems } = readPacks(files)
+      const { judge } = createEngine(ruleSet, {
+        onError: (_, error) => {
+          throw error
+        },
+        onSuppressed: () => undefined,
+      })
+      for (const one of events) judge(one)
+      for (const rule of ruleSet.rules) expect(explain(rule)).not.toContain('undefined')
+      for (const proof of prove(ruleSet)) expect(proof.error).toBeUndefined()
+      for (const { message, file, path } of problems) {
+        expect(message.startsWith(`${file}: ${path}: found `)).toBe(true)
+        expect(message).not.toContain('undefined')
+      }
+      if (ruleSet.rules.length === 3) taken++
+    }),
+    { numRuns: 1500 },
+  )
+  expect(taken).toBeGreaterThan(100)
+})
+
+test('a pack that uses everything the language has is read, and its tests hold', () => {
+  const { ruleSet, problems } = readPacks([
+    { file: 'shipped.json', value: shipped },
+    { file: 'mine.json', value: everything },
+  ])
+  expect(problems).toEqual([])
+  expect(ruleSet.remarks).toEqual([])
+  expect(ruleSet.rules.map(({ id, severity }) => [id, severity])).toEqual([
+    ['shell', 'critical'],
+    ['fetch-and-run', 'high'],
+    ['scan', 'medium'],
+  ])
+  expect(prove(ruleSet).map(({ test, ok }) => [test, ok])).toEqual([
+    ['both', true],
+    ['three ports', true],
+  ])
+})
+
+test('texts of a megabyte in every field, and patterns that are made to be slow: an answer, and the rules go on', () => {
+  const patterns = ['(a+)+$', '(a|a)*b', '([a-z]{1,40}){10}[0-9]', '(a*)*c', '(?:a?){400}a{400}', '(.*)*x(.*)*y']
+  const rules = patterns.map((regex, index) => ({
+    ...rule,
+    id: `r${index}`,
+    when: {
+      any: [
+        { 'process.command_line': { regex } },
+        { 'process.command_args': { glob: `*${'a*'.repeat(20)}b` } },
+        { 'process.ancestors.command_line': { contains: ['b', regex] } },
+      ],
+    },
+    groupBy: ['process.command_line'],
+    window: '1m',
+  }))
+  const { ruleSet, problems } = readPacks([{ file: 'f', value: { ...pack, rules } }])
+  expect(problems).toEqual([])
+  const errors: unknown[] = []
+  const { judge } = createEngine(ruleSet, { onError: (_, error) => errors.push(error), onSuppressed: () => undefined })
+  const text = 'a'.repeat(1_000_000)
+  const event = (name: string): Event => ({
+    type: 'exec',
+    time: 0,
+    process: { name, command_line: text, command_args: [text, text], ancestors: [{ command_line: text }] },
+  })
+  expect(judge(event('sh')).map(({ rule }) => rule.id)).toEqual(['r0', 'r4'])
+  expect(errors).toEqual([])
+  // An operand of a megabyte is refused or used, but never a stall.
+  expect(faults({ when: { 'process.name': { regex: text } } })[0]?.found).toContain('1000000 characters')
+  expect(faults({ when: { 'process.name': { glob: text } } })).toHaveLength(1)
+  expect(faults({ when: { 'process.name': { startsWith: text } } })).toEqual([])
 })
 
 test('keys that every object inherits, and JSON deeper than the stack, are problems like any other', () => {

@@ -12,6 +12,7 @@ function holds(condition: object, process: object, destination?: object): boolea
     on: [...eventTypes],
     list: () => undefined,
     listNames: () => [],
+    macro: () => ({ found: 'no macro', expected: 'none' }),
     report: (fault) => faults.push(fault),
   })
   if (read === undefined) throw new Error(JSON.stringify(faults))
@@ -42,6 +43,19 @@ test('in: one of the values', () => {
   expect(name('in', ['sh', 'bash'], 'bas')).toBe(false)
   expect(pid('in', [1, 2], 2)).toBe(true)
   expect(args('in', ['-i'], 'sh', '-i')).toBe(true)
+})
+
+test('subset: no value but these, and one at least', () => {
+  expect(args('subset', ['-a', '-b'], '-a')).toBe(true)
+  expect(args('subset', ['-a', '-b'], '-b', '-a', '-b')).toBe(true)
+  expect(args('subset', ['-a', '-b'], '-a', '-c')).toBe(false)
+  expect(args('subset', ['-a', '-b'])).toBe(false)
+  expect(
+    holds(
+      { 'process.ancestors.stdin.peer.ip': { subset: ['10.0.0.1'] } },
+      { ancestors: [{ stdin: { peer: { ip: '::ffff:10.0.0.1' } } }] },
+    ),
+  ).toBe(true)
 })
 
 test('startsWith, endsWith, contains: one text, or one of several', () => {

@@ -8,7 +8,8 @@ import { builtinPacks } from '../../rules/load.ts'
 import { operators, operatorsFor } from '../../rules/operators.ts'
 import { readPacks } from '../../rules/pack.ts'
 import { publishedSchema } from '../../rules/schema.ts'
-import { conditionArbitrary } from './vocabulary.ts'
+import { everything, shipped } from './everything.ts'
+import { conditionArbitrary, macros, statefulArbitrary } from './vocabulary.ts'
 
 const published = JSON.parse(await readFile(join(import.meta.dirname, '../../rules/schema.json'), 'utf8'))
 const validate = new Ajv({ strict: true, allowUnionTypes: true }).compile(published)
@@ -17,6 +18,7 @@ const packWith = (when: unknown) => ({
   pack: 'p',
   version: '1',
   lists: { x: ['sh'] },
+  macros,
   rules: [{ id: 'r', name: 'r', on: ['exec', 'exit', 'connect', 'stdio', 'gap'], severity: 'low', message: 'm', when }],
 })
 
@@ -53,6 +55,34 @@ test('it takes every condition that the loader takes', () => {
     }),
     { numRuns: 500 },
   )
+})
+
+test('it takes a pack that uses everything the language has, and every rule with state that the loader takes', () => {
+  for (const pack of [shipped, everything]) {
+    expect(validate(pack), JSON.stringify(validate.errors?.slice(0, 3))).toBe(true)
+  }
+  fc.assert(
+    fc.property(statefulArbitrary, (rule) => {
+      const pack = { pack: 'p', version: '1', rules: [{ id: 'r', name: 'r', severity: 'low', message: 'm', ...rule }] }
+      expect(readPacks([{ file: 'f', value: pack }]).problems).toEqual([])
+      expect(validate(pack), JSON.stringify(validate.errors?.slice(0, 3))).toBe(true)
+    }),
+    { numRuns: 300 },
+  )
+})
+
+test('what an author mistypes in it is refused', () => {
+  const [sequence, threshold] = everything.rules
+  const refuses = (rule: object) => validate({ ...everything, rules: [rule] })
+  expect(refuses({ ...threshold, on: undefined })).toBe(false)
+  expect(refuses({ ...threshold, threshold: { ...threshold?.threshold, distinct: 'process.nam' } })).toBe(false)
+  expect(refuses({ ...threshold, threshold: { ...threshold?.threshold, count: 1 } })).toBe(false)
+  expect(refuses({ ...sequence, sequence: { ...sequence?.sequence, by: 'pod' } })).toBe(false)
+  expect(refuses({ ...sequence, sequence: { ...sequence?.sequence, within: '5 minutes' } })).toBe(false)
+  expect(validate({ ...everything, overrides: [{ rule: 'shipped/shell', when: { 'process.name': 'x' } }] })).toBe(false)
+  expect(validate({ ...everything, macros: { Tool: { 'process.name': 'x' } } })).toBe(false)
+  const unless = [{ when: { 'process.name': 'x' }, reason: 'r', expires: 'tomorrow' }]
+  expect(validate({ ...everything, overrides: [{ rule: 'shipped/shell', unless }] })).toBe(false)
 })
 
 test('what it refuses the loader refuses, whatever the condition', () => {

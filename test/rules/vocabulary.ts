@@ -106,6 +106,7 @@ function operandFor(operator: string, type: string, values: readonly string[] | 
   const operands: Record<string, fc.Arbitrary<unknown>> = {
     equals: scalar,
     in: fc.array(scalar, { minLength: 1, maxLength: 3 }),
+    subset: fc.array(scalar, { minLength: 1, maxLength: 4 }),
     // A text that is the name of a list stands for the list, so it's only a literal inside an array.
     startsWith: oneOrMany(parts).filter((operand) => operand !== '@x'),
     endsWith: oneOrMany(parts).filter((operand) => operand !== '@x'),
@@ -132,14 +133,105 @@ const test = fc.constantFrom(...fieldNames).chain((fieldName) => {
   return value.map((operand) => ({ [fieldName]: operand }))
 })
 
+/** Macros that a condition may use; the second uses the first. */
+export const macros: Readonly<Record<string, object>> = {
+  m0: { 'process.name': { in: ['sh', 'bash'] } },
+  m1: { any: [{ 'process.pid': { gt: 1 } }, { not: { macro: 'm0' } }] },
+}
+
 /** A condition without fault, as JSON. */
 export const conditionArbitrary = fc.letrec<{ condition: object }>((tie) => ({
   condition: fc.oneof(
     { depthSize: 'small', withCrossShrink: true },
     { weight: 5, arbitrary: test },
     { weight: 1, arbitrary: fc.tuple(test, test).map(([one, other]) => ({ ...one, ...other })) },
+    { weight: 1, arbitrary: fc.record({ macro: fc.constantFrom(...Object.keys(macros)) }) },
+    {
+      weight: 1,
+      arbitrary: fc.tuple(test, fc.constant({ macro: 'm1' })).map(([one, other]) => ({ ...one, ...other })),
+    },
     { weight: 2, arbitrary: fc.record({ all: fc.array(tie('condition'), { minLength: 1, maxLength: 3 }) }) },
     { weight: 2, arbitrary: fc.record({ any: fc.array(tie('condition'), { minLength: 1, maxLength: 3 }) }) },
     { weight: 2, arbitrary: fc.record({ not: tie('condition') }) },
   ),
 })).condition
+
+/** What a stateful rule is about: few words, so that steps often meet. */
+const stepCondition = fc.constantFrom<object>(
+  { 'process.name': 'a' },
+  { 'process.name': 'b' },
+  { 'process.name': { in: ['b', 'c'] } },
+  { 'process.name': 'c', 'process.user.id': 0 },
+  { not: { 'process.name': 'a' } },
+  { 'process.name': { startsWith: 'd' } },
+)
+const within = fc.constantFrom('2s', '5s', '30s')
+const byFields = fc.subarray(['container.id', 'process.user.id'])
+const on = fc.subarray(['exec', 'exit'], { minLength: 1 })
+const step = fc.record({ on, when: stepCondition })
+const between = fc.record({ on, when: stepCondition, negated: fc.boolean() })
+const exceptions = fc.array(
+  fc.record(
+    {
+      when: fc.constantFrom<object>({ 'process.user.id': 7 }, { 'container.id': 'x' }),
+      expires: fc.constantFrom('1970-01-01T00:00:04Z', '1970-01-01T00:00:20Z'),
+      reason: fc.constant('so'),
+    },
+    { requiredKeys: ['when', 'reason'] },
+  ),
+  { maxLength: 1 },
+)
+
+const sequenceRule = fc
+  .tuple(step, fc.array(between, { maxLength: 3 }), step, within, exceptions)
+  .chain(([first, middle, last, time, unless]) =>
+    fc
+      .oneof(
+        fc.constantFrom('container', 'process_tree'),
+        byFields.filter((fields) => fields.length > 0),
+      )
+      .map((by) => ({ sequence: { steps: [first, ...middle, last], by, within: time }, unless })),
+  )
+
+const thresholdRule = fc
+  .tuple(step, fc.integer({ min: 2, max: 4 }), byFields, within, fc.boolean(), exceptions)
+  .map(([one, count, by, time, isDistinct, unless]) => ({
+    ...one,
+    threshold: { count, by, within: time, ...(isDistinct && { distinct: 'process.command_line' }) },
+    unless,
+  }))
+
+/** The stateful part of a rule without fault, as JSON. */
+export const statefulArbitrary = fc.oneof(sequenceRule, thresholdRule)
+
+const somebody = fc.constantFrom(1, 2, 10, 11, 12).map((pid) => ({ pid, start_time: pid * 5 }))
+
+/** Events that follow one another, now and then a little out of order. */
+export const streamArbitrary: fc.Arbitrary<Event[]> = fc
+  .array(
+    fc.record({
+      type: fc.constantFrom('exec' as const, 'exec' as const, 'exit' as const),
+      after: fc.constantFrom(0, 500, 1000, 1000, 3000, -200, 10_000),
+      process: fc
+        .record(
+          {
+            who: somebody,
+            name: fc.constantFrom('a', 'b', 'c', 'd1'),
+            command_line: fc.constantFrom('x', 'y', 'z'.repeat(200)),
+            user: fc.record({ id: fc.constantFrom(0, 7) }),
+            ancestors: fc.array(somebody, { maxLength: 2 }),
+          },
+          { requiredKeys: ['who', 'name'] },
+        )
+        .map(({ who, ...process }) => ({ ...who, ...process })),
+      container: optional(fc.record({ id: fc.constantFrom('x', 'y') })),
+    }),
+    { minLength: 8, maxLength: 24 },
+  )
+  .map((events) => {
+    let time = 0
+    return events.map(({ after, ...event }) => {
+      time += after
+      return JSON.parse(JSON.stringify({ ...event, time }))
+    })
+  })

@@ -1,0 +1,49 @@
+/** A condition in words, for people who read rules and don't write them. */
+import type { Condition } from './condition.ts'
+import type { Operand } from './operators.ts'
+
+const shown = 6
+
+const phrases: Readonly<Record<string, string>> = {
+  equals: 'is',
+  in: 'is one of',
+  subset: 'has no other values than',
+  startsWith: 'begins with',
+  endsWith: 'ends with',
+  contains: 'has in it',
+  glob: 'is like',
+  regex: 'matches',
+  cidr: 'lies in',
+  gt: 'is greater than',
+  gte: 'is at least',
+  lt: 'is less than',
+  lte: 'is at most',
+  length: 'has the length',
+}
+
+const literal = (operand: Operand): string => JSON.stringify(operand)
+
+/** Up to six values, and how many more there are. */
+export function listed(values: readonly string[]): string {
+  if (values.length === 0) return 'nothing (an empty list)'
+  const rest = values.length - shown
+  return rest > 0 ? `${values.slice(0, shown).join(', ')} and ${rest} more` : values.join(', ')
+}
+
+function testInWords({ field, operator, operands }: Extract<Condition, { kind: 'test' }>): string {
+  if (operator.name === 'exists') return `${field.name} is ${operands[0] === true ? 'known' : 'absent'}`
+  return `${field.name} ${phrases[operator.name] ?? operator.name} ${listed(operands.map(literal))}`
+}
+
+const joins = { all: 'all of these:', any: 'one of these:' }
+
+/** Lines, what stands below a join indented by two spaces. */
+export function inWords(condition: Condition): string[] {
+  const below = (lines: readonly string[]) => lines.map((line) => `  ${line}`)
+  if (condition.kind === 'test') return [testInWords(condition)]
+  if (condition.kind === 'not') {
+    const [first = '', ...rest] = inWords(condition.of)
+    return rest.length === 0 ? [`not: ${first}`] : [`not ${first}`, ...rest]
+  }
+  return [joins[condition.kind], ...below(condition.of.flatMap(inWords))]
+}
