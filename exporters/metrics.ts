@@ -43,6 +43,8 @@ export interface Metrics {
   readonly alertsSuppressed: Counter<'rule' | 'reason'>
   readonly ruleEvaluations: Counter
   readonly ruleErrors: Counter<'rule'>
+  readonly ruleExceptionsExpired: Counter<'rule'>
+  readonly ruleStateEvictions: Counter<'rule' | 'kind'>
   /** Seconds. */
   readonly eventLatency: Histogram
   /** Seconds. */
@@ -110,6 +112,18 @@ export function createMetrics(): Metrics {
       name: 'nightjar_rule_errors_total',
       help: 'Rules that failed while judging an event.',
       labelNames: ['rule'],
+      registers,
+    }),
+    ruleExceptionsExpired: new Counter({
+      name: 'nightjar_rule_exceptions_expired_total',
+      help: 'Exceptions of rules that came to their end: the rule alerts again where they held.',
+      labelNames: ['rule'],
+      registers,
+    }),
+    ruleStateEvictions: new Counter({
+      name: 'nightjar_rule_state_evictions_total',
+      help: 'Keys that a sequence or a threshold had to forget because its memory was full.',
+      labelNames: ['rule', 'kind'],
       registers,
     }),
     eventLatency: new Histogram({

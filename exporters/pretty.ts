@@ -39,6 +39,7 @@ const rows: [label: string, value: (alert: Alert, paint: Paint) => Part][] = [
   ['to', destination],
   ['parent', ({ process }) => process?.ancestors?.[0] && commandLine(process.ancestors[0], longestOfAncestor)],
   ['lineage', lineage],
+  ['before', earlier],
   ['blind', gap],
   [
     'seen',
@@ -220,4 +221,13 @@ function clip(text: string, limit: number): string {
   // Not in the middle of a character that takes two units.
   const kept = text.slice(0, limit).replace(/[\ud800-\udbff]$/, '')
   return `${kept} … (${text.length - kept.length} more characters)`
+}
+
+/** Of a sequence: what the steps before were, each by its type and who did it. */
+function earlier({ earlier = [] }: Alert): Part {
+  const steps = earlier.map(({ event, time, process }) => {
+    const who = process ? ` by ${commandLine(process, longestOfAncestor)}` : ''
+    return `${event.type} at ${printable(time)}${who}`
+  })
+  return steps.length > 0 && steps.join(', then ')
 }

@@ -16,6 +16,8 @@ const process = {
   start_time: Type.Optional(Rfc3339('When the process was forked.')),
 }
 
+const AlertProcess = Type.Object({ ...process, ancestors: Type.Optional(Type.Array(Type.Object(process))) })
+
 export const Alert = Type.Object(
   {
     schema: Type.Literal(alertSchema),
@@ -40,7 +42,18 @@ export const Alert = Type.Object(
     message: Type.String(),
     runbook: Type.Optional(Type.String()),
     event: Type.Object({ type: Type.Enum([...eventTypes]) }),
-    process: Type.Optional(Type.Object({ ...process, ancestors: Type.Optional(Type.Array(Type.Object(process))) })),
+    process: Type.Optional(AlertProcess),
+    earlier: Type.Optional(
+      Type.Array(
+        Type.Object({
+          event: Type.Object({ type: Type.Enum([...eventTypes]) }),
+          time: Rfc3339('Time of the kernel event.'),
+          process: Type.Optional(AlertProcess),
+          destination: Event.properties.destination,
+        }),
+        { description: 'Of a rule that is a sequence: the events of the steps before, oldest first.' },
+      ),
+    ),
     destination: Event.properties.destination,
     source: Event.properties.source,
     network: Event.properties.network,

@@ -2,14 +2,14 @@
 import { ulid } from 'ulid'
 import type { Match } from '../rules/engine.ts'
 import { type Alert, alertSchema, type Severity } from './alert.ts'
-import type { Process, ProcessBase } from './event.ts'
+import type { Event, Process, ProcessBase } from './event.ts'
 import { version } from './version.ts'
 
 /** Until the identity's reach is known, the priority is the severity's own. */
 const priorities: Record<Severity, number> = { critical: 90, high: 70, medium: 50, low: 30, info: 10 }
 
 export function createAlert(match: Match, sensor: { node: string; lostEvents: number }): Alert {
-  const { rule, event, message, count, firstSeen, lastSeen } = match
+  const { rule, event, earlier, message, count, firstSeen, lastSeen } = match
   const { type, time, process, ...rest } = event
   return {
     schema: alertSchema,
@@ -22,6 +22,7 @@ export function createAlert(match: Match, sensor: { node: string; lostEvents: nu
     ...(rule.runbook !== undefined && { runbook: rule.runbook }),
     event: { type },
     ...(process && { process: described(process) }),
+    ...(earlier.length > 0 && { earlier: earlier.map(earlierStep) }),
     ...rest,
     count,
     first_seen: rfc3339(firstSeen),
@@ -29,6 +30,13 @@ export function createAlert(match: Match, sensor: { node: string; lostEvents: nu
     sensor: { version, node: sensor.node, lost_events: sensor.lostEvents },
   }
 }
+
+const earlierStep = ({ type, time, process, destination }: Event) => ({
+  event: { type },
+  time: rfc3339(time),
+  ...(process && { process: described(process) }),
+  ...(destination && { destination }),
+})
 
 function described({ ancestors, ...process }: Process): Alert['process'] {
   return { ...timed(process), ...(ancestors && { ancestors: ancestors.map(timed) }) }

@@ -33,6 +33,11 @@ export function createJudge(options: {
         log.error({ rule, err: error }, 'a rule failed and is disabled; the others go on')
       },
       onSuppressed: (rule, reason) => metrics.alertsSuppressed.inc({ rule, reason }),
+      onExpired(rule, { owner, reason, expires }) {
+        metrics.ruleExceptionsExpired.inc({ rule })
+        log.warn({ rule, owner, reason, expires }, 'an exception has expired: the rule alerts again where it held')
+      },
+      onEvicted: (rule, kind) => metrics.ruleStateEvictions.inc({ rule, kind }),
     })
     evaluations = 0
   }

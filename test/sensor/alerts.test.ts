@@ -36,12 +36,29 @@ const rule: Rule = {
   version: '0.1.0',
   tags: { mitre: ['T1059.004'], owasp_nhi: [] },
   severity: 'critical',
-  ...{ on: ['exec'], when: { kind: 'all', of: [] }, unless: [], falsePositives: [], tests: [] },
+  ...{
+    on: ['exec'],
+    completedOn: ['exec'],
+    changedBy: [],
+    when: { kind: 'all', of: [] },
+    unless: [],
+    falsePositives: [],
+    tests: [],
+  },
   ...{ message: [], groupBy: [], window: 0, enabled: true, file: 'nightjar.json', path: [] },
 }
 
 const matchOf = (event: Event, changes: Partial<Match> = {}): Match => {
-  return { rule, event, message: 'a shell', count: 1, firstSeen: event.time, lastSeen: event.time, ...changes }
+  return {
+    rule,
+    event,
+    earlier: [],
+    message: 'a shell',
+    count: 1,
+    firstSeen: event.time,
+    lastSeen: event.time,
+    ...changes,
+  }
 }
 const sensor = { node: 'node-1', lostEvents: 7 }
 const time = Date.UTC(2026, 2, 1, 12, 34, 56, 789)
@@ -130,6 +147,22 @@ describe('an alert', () => {
       last_seen: '2026-03-01T12:34:56.789250Z',
       sensor: { version, node: 'node-1', lost_events: 7 },
     })
+  })
+
+  test('of a sequence tells the steps before, oldest first; of another rule it has none', () => {
+    const event: Event = { type: 'exec', time, process: { name: 'sh' } }
+    const before: Event = { type: 'connect', time: time - 1, process: { pid: 7, start_time: time - 2 } }
+    const alert = createAlert(matchOf(event, { earlier: [{ ...before, destination: { ip: '192.0.2.1' } }] }), sensor)
+    expectValid(alert)
+    expect(alert.earlier).toEqual([
+      {
+        event: { type: 'connect' },
+        time: '2026-03-01T12:34:56.788000Z',
+        process: { pid: 7, start_time: '2026-03-01T12:34:56.787000Z' },
+        destination: { ip: '192.0.2.1' },
+      },
+    ])
+    expect(createAlert(matchOf(event), sensor)).not.toHaveProperty('earlier')
   })
 
   test('has a runbook if the rule has one', () => {
