@@ -6,6 +6,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { cpus } from 'node:os'
+import { createInterface } from 'node:readline'
 import type { KernelRecord } from '../bpf/records.ts'
 import { type Act, createAssembler } from './assemble.ts'
 import { createDecoder } from './decoder.ts'
@@ -155,12 +156,11 @@ export function startProbe(options: ProbeOptions): Probe {
       heard = performance.now()
       decoder.push(data)
     })
-    bpftrace.stderr.setEncoding('utf8').on('data', (text: string) => {
-      for (const line of text.split('\n').filter((line) => line !== '' && !harmless.test(line))) {
-        stderr.push(line)
-        if (stderr.length > stderrKept) stderr.shift()
-        log.debug({ line }, 'bpftrace')
-      }
+    createInterface(bpftrace.stderr).on('line', (line) => {
+      if (line === '' || harmless.test(line)) return
+      stderr.push(line)
+      if (stderr.length > stderrKept) stderr.shift()
+      log.debug({ line }, 'bpftrace')
     })
 
     const watch = setInterval(() => {

@@ -63,6 +63,7 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
       execed: false,
       connections: parent ? [...parent.connections] : [],
       stdio: parent ? parent.stdio : [],
+      parentSockets: parent ? parent.parentSockets : [],
       parent: parent?.exited ? undefined : parent,
       exited: false,
     }
@@ -106,8 +107,11 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
         wiring.forget(entry)
         describeParent(entry, act)
         describeExec(entry, act, clock)
-        wiring.execed(entry, act.parentSockets)
-        return send('exec', act.time, entry)
+        entry.parentSockets = act.parentSockets
+        const wired = wiring.execed(entry)
+        send('exec', act.time, entry)
+        for (const shell of wired) send('stdio', act.time, shell)
+        return
       }
       case 'connect': {
         const entry = actor(act)
@@ -129,8 +133,9 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
         entry.stdio = act.stdio
         const [stdin, stdout, stderr] = describeStdio(entry)
         entry.described = { ...entry.described, stdin, stdout, stderr }
-        wiring.rewired(entry)
-        return send('stdio', act.time, entry)
+        const wired = wiring.rewired(entry)
+        for (const one of [entry, ...wired]) send('stdio', act.time, one)
+        return
       }
       case 'exit': {
         const entry = entries.get(act.pid)

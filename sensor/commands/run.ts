@@ -135,6 +135,10 @@ async function listen(
 export const captureFailed = (log: Logger) => (error: Error) =>
   log.error({ err: error }, 'the capture can not be written any further')
 
+/** Sets the exit code 1 if the capture is not whole. */
 export async function closeCapture(capture: CaptureWriter | undefined, log: Logger): Promise<void> {
-  await capture?.close().catch((error: Error) => log.error({ err: error }, 'the capture is not whole'))
+  await capture?.close().catch((error: Error) => {
+    log.error({ err: error }, 'the capture is not whole')
+    process.exitCode = 1
+  })
 }

@@ -171,6 +171,21 @@ describe('the sensor lives, dies and comes back without a lie', () => {
     expect(JSON.parse(stdout)).toMatchObject({ type: 'exec' })
   })
 
+  kernelTest('a capture that its disk has no room for is no success: exit code 1', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'nightjar-full-'))
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', directory])
+    try {
+      const noise = setInterval(() => void act('true', []), 20)
+      const { code, stderr } = await output(nightjar(['record', join(directory, 'capture'), '--duration', '2s']))
+      clearInterval(noise)
+      expect(stderr).toContain('the capture is not whole')
+      expect(code).toBe(1)
+    } finally {
+      execFileSync('umount', [directory])
+      rmSync(directory, { recursive: true })
+    }
+  })
+
   kernelTest('what it recorded raises the same alerts when it is replayed, without privileges', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'nightjar-capture-'))
     const file = join(directory, 'capture')

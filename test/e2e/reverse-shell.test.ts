@@ -27,7 +27,7 @@ describe('a reverse shell raises one critical alert, with peer, arguments and an
       // PS1 and HOME: no start-up files of this machine's user in an interactive shell.
       const args = shell.args(attacker.port, directory)
       await act('timeout', ['10', shell.command, ...args], { env: { PATH: process.env.PATH, HOME: home } })
-      rmSync(join(directory, 'f'), { force: true })
+      for (const fifo of ['f', 'g']) rmSync(join(directory, fifo), { force: true })
       await attacker.close()
       expect(attacker.heard(), `the shell obeyed: ${attacker.heard()}`).toContain('owned-by-42')
 

