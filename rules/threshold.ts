@@ -50,13 +50,15 @@ export function createThreshold(threshold: Threshold, onEvicted: () => void, mos
     // It changes in place, and the cache takes the size of what is new to it alone.
     keys.delete(key)
     for (const value of values) {
+      const before = seen.get(value) ?? time
       seen.delete(value)
-      seen.set(value, time)
+      seen.set(value, Math.max(before, time))
     }
     for (const [value, at] of seen) {
-      // Events of several processors may come a little out of order: all are looked at only when it matters.
-      if (time - at <= within && seen.size < count) break
-      if (time - at > within) seen.delete(value)
+      // Events of several processors may come a little out of order: all are looked at only when it matters. The time
+      // that counts is the latest that was seen, which never goes back.
+      if (latest - at <= within && seen.size < count) break
+      if (latest - at > within) seen.delete(value)
     }
     if (seen.size < count) {
       keys.set(key, seen)

@@ -22,7 +22,7 @@ describe('a reverse shell raises one critical alert, with peer, arguments and an
   for (const shell of reverseShells)
     kernelTest(shell.name, async () => {
       // The answer proves that the shell was one: `$(( ))` is worked out by it.
-      const attacker = await startAttacker('echo owned-by-$((40+2)); exit\n')
+      const attacker = await startAttacker('echo owned-by-$((40+2)); sleep 0.3; exit\n')
       const home = join(directory, String(attacker.port))
       // PS1 and HOME: no start-up files of this machine's user in an interactive shell.
       const args = shell.args(attacker.port, directory)

@@ -220,10 +220,13 @@ export function interpretRule(rule: RuleInJson, events: readonly EventInJson[], 
     const key = keyOf(event, threshold.by)
     const { distinct } = threshold
     if (distinct !== undefined && valuesOf(event, distinct).length === 0) return false
+    // Late events change nothing about what time it is.
+    const heard = events.slice(0, end + 1).filter((one) => is(rule, one) && !isExcepted(one))
+    const latest = Math.max(...heard.map((one) => one.time))
     const together = events
       .slice((told.get(key) ?? -1) + 1, end + 1)
       .filter((one) => is(rule, one) && !isExcepted(one) && keyOf(one, threshold.by) === key)
-      .filter((one) => event.time - one.time <= milliseconds(threshold.within))
+      .filter((one) => latest - one.time <= milliseconds(threshold.within))
     const values = distinct === undefined ? together : [...new Set(together.flatMap((one) => valuesOf(one, distinct)))]
     if (values.length < threshold.count) return false
     told.set(key, end)
