@@ -7,7 +7,6 @@ import { eventTypes } from '../sensor/event.ts'
 
 /** Where an event can be lost, in the order of its way. */
 export const lossStages = ['kernel_buffer', 'decoder'] as const
-export type LossStage = (typeof lossStages)[number]
 
 /**
  * Why a delivery failed. After the first six the alert is kept and tried again; after the others it is gone, so the

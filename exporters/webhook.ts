@@ -11,7 +11,7 @@ import { type Static, Type } from 'typebox'
 import { Client } from 'undici'
 import product from '../package.json' with { type: 'json' }
 import { severities } from '../sensor/alert.ts'
-import { parseDuration } from '../sensor/duration.ts'
+import { durationPattern, parseDuration } from '../sensor/duration.ts'
 import { retryAfter } from './backoff.ts'
 import { delivery, type Outcome } from './delivery.ts'
 import type { Exporter } from './exporter.ts'
@@ -31,7 +31,7 @@ const Duration = (fallback: string, description: string) =>
   Type.Optional(
     Type.String({
       title: 'a duration such as 500ms, 10s or 1m',
-      pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$',
+      pattern: durationPattern,
       default: fallback,
       description,
     }),

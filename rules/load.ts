@@ -9,6 +9,12 @@ import type { RuleSet } from './rule.ts'
 /** The folder of the packs that Nightjar ships. */
 export const builtinPacks = (): string => join(import.meta.dirname, 'packs')
 
+/** The shipped packs, unless they are not wanted, and then these. */
+export const packPaths = (builtin: boolean, others: readonly string[]): string[] => [
+  ...(builtin ? [builtinPacks()] : []),
+  ...others,
+]
+
 const what = 'a rule pack (*.json) or a folder of them'
 
 const reasons: Readonly<Record<string, Omit<Fault, 'path'>>> = {

@@ -4,6 +4,7 @@
  */
 import { type Static, type TSchema, Type } from 'typebox'
 import { severities } from '../sensor/alert.ts'
+import { durationPattern } from '../sensor/duration.ts'
 import { Event, eventTypes } from '../sensor/event.ts'
 import { listReference } from './condition.ts'
 import { expiryPattern } from './expiry.ts'
@@ -16,8 +17,7 @@ export const schemaId = 'https://nightjar.dev/rules/v1.json'
 const matching = (pattern: string, title: string, description: string) => Type.String({ pattern, title, description })
 const text = (description: string) => Type.String({ minLength: 1, title: 'text', description })
 const strict = { additionalProperties: false }
-const duration = (description: string) =>
-  matching('^\\d+(\\.\\d+)?(ms|s|m|h|d)$', 'a duration such as 30s, 10m or 1h', description)
+const duration = (description: string) => matching(durationPattern, 'a duration such as 30s, 10m or 1h', description)
 
 /** The parts that are checked closely elsewhere on loading (conditions, fields, events), and spelt out when published. */
 interface Parts {

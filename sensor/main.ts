@@ -4,7 +4,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { chunkSizes, program as kernelProgram } from '../bpf/program.ts'
 import { stdoutFormats } from '../exporters/stdout.ts'
 import { createEngine } from '../rules/engine.ts'
-import { builtinPacks, loadRules } from '../rules/load.ts'
+import { loadRules, packPaths } from '../rules/load.ts'
 import { RuleError } from '../rules/problem.ts'
 import { addressForm, addressPattern } from './address.ts'
 import { rulesCommand } from './commands/rules.ts'
@@ -104,7 +104,7 @@ nightjar
       .default('64'),
   )
   .action(async (options) => {
-    const rules = await loadRules([...(options.builtinRules ? [builtinPacks()] : []), ...options.rules])
+    const rules = await loadRules(packPaths(options.builtinRules, options.rules))
     const { eventTypes: wanted } = createEngine(rules, { onError() {}, onSuppressed() {} })
     process.stdout.write(kernelProgram(wanted, Number(options.chunk)))
   })

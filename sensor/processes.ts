@@ -93,6 +93,12 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
       { pid: entry.described.pid ?? 0, ...(entry.cgroup !== undefined && { cgroupId: entry.cgroup }) },
     )
 
+  const end = (entry: Entry) => {
+    entry.exited = true
+    wiring.forget(entry)
+    entry.parent = undefined // or a daemon that forks itself anew would drag all its past along
+  }
+
   const apply = (act: Act) => {
     forget(act.time)
     switch (act.act) {
@@ -140,9 +146,7 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
       case 'exit': {
         const entry = entries.get(act.pid)
         if (!entry || entry.exited) return
-        entry.exited = true
-        wiring.forget(entry)
-        entry.parent = undefined // or a daemon that forks itself anew would drag all its past along
+        end(entry)
         exited.push({ pid: act.pid, entry, time: act.time })
         entry.described = { ...entry.described, exit_code: exitCode(act.code) }
         return send('exit', act.time, entry)
@@ -150,18 +154,14 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
     }
   }
 
-  const drop = (pid: number, entry: Entry) => {
-    entry.exited = true
-    wiring.forget(entry)
-    if (entries.get(pid) === entry) entries.delete(pid)
-  }
-
   const prime = (running: RunningProcess[]) => {
     const alive = new Map(running.map((process) => [process.pid, process]))
     for (const [pid, entry] of entries) {
       const process = alive.get(pid)
       const other = process && differ(entry.described.start_time, clock.sinceBoot(process.started))
-      if (!entry.exited && (!process || other)) drop(pid, entry)
+      if (entry.exited || (process && !other)) continue
+      end(entry)
+      entries.delete(pid)
     }
     // Parents first: a process may have a lower number than its parent.
     const add = (process: RunningProcess) => {

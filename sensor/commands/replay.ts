@@ -2,7 +2,7 @@
 import type { Logger } from 'pino'
 import { createMetrics, type Metrics } from '../../exporters/metrics.ts'
 import type { StdoutFormat } from '../../exporters/stdout.ts'
-import { builtinPacks, loadRules } from '../../rules/load.ts'
+import { loadRules, packPaths } from '../../rules/load.ts'
 import type { RuleSet } from '../../rules/rule.ts'
 import { CaptureError, readCapture } from '../capture.ts'
 import { closeExporters, createExporters } from '../exporting.ts'
@@ -15,7 +15,7 @@ export async function replay(
   options: { rules: string[]; builtinRules: boolean; output?: StdoutFormat; summary?: true },
   log: Logger,
 ): Promise<void> {
-  const rules = await loadRules([...(options.builtinRules ? [builtinPacks()] : []), ...options.rules])
+  const rules = await loadRules(packPaths(options.builtinRules, options.rules))
   const metrics = createMetrics()
   const output = options.summary ? 'none' : options.output
   const exporters = await createExporters({}, { ...options, ...(output && { output }), metrics, log })

@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import { createMetrics } from '../../exporters/metrics.ts'
 import { type MetricsServer, serveMetrics } from '../../exporters/server.ts'
 import type { StdoutFormat } from '../../exporters/stdout.ts'
-import { builtinPacks, loadRules } from '../../rules/load.ts'
+import { loadRules, packPaths } from '../../rules/load.ts'
 import { splitAddress } from '../address.ts'
 import { type CaptureWriter, createCapture } from '../capture.ts'
 import { type Config, loadConfig } from '../config.ts'
@@ -33,13 +33,11 @@ const closeWithin = 1200
 export async function run(options: RunOptions, log: Logger): Promise<void> {
   const read = (): Config => (options.config === undefined ? {} : loadConfig(options.config))
   const rulesOf = (config: Config) =>
-    loadRules([
-      ...(options.builtinRules && config.builtinRules !== false ? [builtinPacks()] : []),
-      ...(config.rules ?? []),
-      ...options.rules,
-    ])
+    loadRules(
+      packPaths(options.builtinRules && config.builtinRules !== false, [...(config.rules ?? []), ...options.rules]),
+    )
 
-  let config = read()
+  const config = read()
   const rules = await rulesOf(config)
   const machine = await requirements()
   const metrics = createMetrics()
@@ -82,7 +80,6 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
       const nextRules = await rulesOf(next)
       const nextExporters = await createExporters(next, { ...options, metrics, log })
       const before = exporters
-      config = next
       exporters = nextExporters
       judge.use(nextRules)
       await stream.want(judge.eventTypes())
