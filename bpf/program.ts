@@ -14,6 +14,11 @@ const families: { fragment: string; wantedBy?: EventType[] }[] = [
   { fragment: 'connect', wantedBy: ['connect'] },
   { fragment: 'stdio', wantedBy: ['stdio'] },
   { fragment: 'open', wantedBy: ['open'] },
+  { fragment: 'datagram', wantedBy: ['connect'] },
+  { fragment: 'dns', wantedBy: ['dns'] },
+  { fragment: 'listen', wantedBy: ['listen'] },
+  { fragment: 'accept', wantedBy: ['accept'] },
+  { fragment: 'socket', wantedBy: ['socket'] },
 ]
 
 /** Constants under their kernel names. */
@@ -23,10 +28,54 @@ const constants: Record<string, number> = {
   NAME_MAX: 255, // include/uapi/linux/limits.h
   S_IFMT: 0o170000, // include/uapi/linux/stat.h
   S_IFSOCK: 0o140000,
-  AF_INET: 2, // include/linux/socket.h
+  AF_UNIX: 1, // include/linux/socket.h
+  AF_INET: 2,
   AF_INET6: 10,
+  AF_NETLINK: 16,
+  SOCK_STREAM: 1, // include/linux/net.h
+  SOCK_DGRAM: 2,
+  SOCK_RAW: 3,
+  SOCK_TYPE_MASK: 0xf,
+  SOCK_BINDPORT_LOCK: 8, // include/net/sock.h
+  SOCKADDR_MAX: 128, // _K_SS_MAXSIZE, include/uapi/linux/socket.h
   TCP_SYN_SENT: 2, // include/net/tcp_states.h
+  TCP_LISTEN: 10,
   IPPROTO_TCP: 6, // include/uapi/linux/in.h
+  IPPROTO_UDP: 17,
+  NEXTHDR_FRAGMENT: 44, // include/net/ipv6.h
+  // Fields of packets, as a little-endian machine reads them.
+  ETH_P_IP_BE: 0x0008, // include/uapi/linux/if_ether.h
+  ETH_P_IPV6_BE: 0xdd86,
+  IP_OFFSET_BE: 0xff1f, // include/net/ip.h
+  IP6_OFFSET_BE: 0xf8ff,
+  DNS_PORT: 53,
+  DNS_PORT_BE: 0x3500,
+  EPHEMERAL_PORTS: 32768, // net.ipv4.ip_local_port_range begins here by default
+  TOLD_MAX: 12_000, // of the 16,384 that a map holds, see sensor/probe.ts
+  NETLINK_ROUTE: 0, // include/uapi/linux/netlink.h
+  NETLINK_SOCK_DIAG: 4,
+  NETLINK_AUDIT: 9,
+  NETLINK_KOBJECT_UEVENT: 15,
+  NETLINK_GENERIC: 16,
+  IFF_SLAVE: 0x800, // include/uapi/linux/if.h
+  IFF_BRIDGE_PORT: 1 << 9, // include/linux/netdevice.h, priv_flags
+  IFF_TEAM_PORT: 1 << 13,
+  PF_IO_WORKER: 0x10, // include/linux/sched.h
+  USER_CS: 0x33, // arch/x86/include/asm/segment.h: of 64-bit and 32-bit programs
+  USER32_CS: 0x23,
+  // arch/x86/entry/syscalls/syscall_64.tbl
+  SYS_WRITE: 1,
+  SYS_WRITEV: 20,
+  SYS_SENDTO: 44,
+  SYS_SENDMSG: 46,
+  SYS_SENDMMSG: 307,
+  SYS_IO_URING_ENTER: 426,
+  EPERM: 1, // include/uapi/asm-generic/errno-base.h, errno.h
+  EACCES: 13,
+  EAFNOSUPPORT: 97,
+  EADDRNOTAVAIL: 99,
+  ENETUNREACH: 101,
+  EHOSTUNREACH: 113,
   CLONE_THREAD: 0x10000, // include/uapi/linux/sched.h
   OVERLAYFS_SUPER_MAGIC: 0x794c7630, // include/uapi/linux/magic.h
   PROC_SUPER_MAGIC: 0x9fa0,

@@ -4,6 +4,7 @@
  */
 import type { KernelRecord, RecordName, RecordOf } from '../bpf/records.ts'
 import { fileDeeds } from './deeds/files.ts'
+import { networkDeeds } from './deeds/network.ts'
 import type { Event, EventType } from './event.ts'
 import type { Part } from './parts.ts'
 
@@ -22,7 +23,7 @@ export interface Told {
 export type Reader<N extends RecordName> = (record: RecordOf<N>, parts: Part[], whole: boolean) => Told | undefined
 export type Readers = { [N in RecordName]?: Reader<N> }
 
-const readers: Readers = { ...fileDeeds }
+const readers: Readers = { ...fileDeeds, ...networkDeeds }
 
 /** Names of the records that are deeds. */
 export const deedRecords = Object.keys(readers) as RecordName[]
