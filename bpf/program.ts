@@ -1,7 +1,7 @@
 /** The assembler: fragments (`*.bt`, one an event family) and macros (`macros/*.bt`) become one bpftrace program. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { EventType } from '../sensor/event.ts'
+import { type EventType, eventTypes } from '../sensor/event.ts'
 import { limits, parts, type RecordName, records, sections } from './records.ts'
 
 /** Event families: those that the process table always needs, and those that are sent only if a rule is on them. */
@@ -14,8 +14,7 @@ const families: { fragment: string; wantedBy?: EventType[] }[] = [
   { fragment: 'connect', wantedBy: ['connect'] },
   { fragment: 'stdio', wantedBy: ['stdio'] },
   { fragment: 'open', wantedBy: ['open'] },
-  { fragment: 'datagram', wantedBy: ['connect'] },
-  { fragment: 'dns', wantedBy: ['dns'] },
+  { fragment: 'packet', wantedBy: ['connect', 'dns'] },
   { fragment: 'listen', wantedBy: ['listen'] },
   { fragment: 'accept', wantedBy: ['accept'] },
   { fragment: 'socket', wantedBy: ['socket'] },
@@ -96,8 +95,13 @@ const withoutComments = (text: string) => text.replaceAll(/^\s*\/\/.*\n/gm, '')
 export function program(types: ReadonlySet<EventType>, chunk: number): string {
   const wanted = families.filter(({ wantedBy }) => wantedBy?.some((type) => types.has(type)) ?? true)
   const text = wanted.map(({ fragment }) => expand(fragmentText(fragment), `${fragment}.bt`)).join('\n')
-  return text.replaceAll(/\b[A-Z][A-Z0-9_]+\b/g, (name) => String({ ...constants, CHUNK: chunk }[name] ?? name))
+  const values: Record<string, number> = { ...constants, ...wants(types), CHUNK: chunk }
+  return text.replaceAll(/\b[A-Z][A-Z0-9_]+\b/g, (name) => String(values[name] ?? name))
 }
+
+/** WANTS_<TYPE>: 1 or 0, for a fragment that serves several types; the compiler drops the branches that are not wanted. */
+const wants = (types: ReadonlySet<EventType>): Record<string, number> =>
+  Object.fromEntries(eventTypes.map((type) => [`WANTS_${type.toUpperCase()}`, Number(types.has(type))]))
 
 /** Replaces `{{emit record field=value ...}}` and `{{macro name=value ...}}`, the latter recursively. */
 function expand(text: string, file: string): string {

@@ -102,7 +102,11 @@ describe('only what a rule is on is watched', () => {
     ['dns', ['tracepoint:net:net_dev_queue']],
     [
       'listen',
-      ['tracepoint:sock:inet_sock_set_state', 'tracepoint:syscalls:sys_exit_listen', 'tracepoint:syscalls:sys_exit_bind'],
+      [
+        'tracepoint:sock:inet_sock_set_state',
+        'tracepoint:syscalls:sys_exit_listen',
+        'tracepoint:syscalls:sys_exit_bind',
+      ],
     ],
     ['accept', ['tracepoint:syscalls:sys_exit_accept', 'tracepoint:syscalls:sys_exit_accept4']],
     ['socket', ['tracepoint:syscalls:sys_exit_socket']],
