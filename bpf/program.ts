@@ -1,11 +1,13 @@
 /** The assembler: fragments (`*.bt`, one an event family) and macros (`macros/*.bt`) become one bpftrace program. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type EventType, eventTypes } from '../sensor/event.ts'
+import type { EventType } from '../sensor/event.ts'
+import { fileFilter, requestedMax, sets, tablesOf } from './file-filter.ts'
+import type { Interest, Interests } from './interest.ts'
 import { limits, parts, type RecordName, records, sections } from './records.ts'
 
 /** Event families: those that the process table always needs, and those that are sent only if a rule is on them. */
-const families: { fragment: string; wantedBy?: EventType[] }[] = [
+const families: { fragment: string; wantedBy?: EventType[]; unless?(interests: readonly Interest[]): boolean }[] = [
   { fragment: 'heartbeat' },
   { fragment: 'cgroup' },
   { fragment: 'fork' },
@@ -13,17 +15,38 @@ const families: { fragment: string; wantedBy?: EventType[] }[] = [
   { fragment: 'exit' },
   { fragment: 'connect', wantedBy: ['connect'] },
   { fragment: 'stdio', wantedBy: ['stdio'] },
-  { fragment: 'open', wantedBy: ['open'] },
   { fragment: 'packet', wantedBy: ['connect', 'dns'] },
   { fragment: 'listen', wantedBy: ['listen'] },
   { fragment: 'accept', wantedBy: ['accept'] },
   { fragment: 'socket', wantedBy: ['socket'] },
+  { fragment: 'open', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'failure') },
+  { fragment: 'open-failed', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'success') },
 ]
 
 /** Constants under their kernel names. */
 const constants: Record<string, number> = {
   ...sections,
   ...limits,
+  ...sets,
+  FILTER_DEPTH: 20,
+  REQUESTED_MAX: 1024,
+  REQUESTED_LOOKED_AT: requestedMax + 1,
+  PATH_MAX: 4096, // include/uapi/linux/limits.h
+  O_ACCMODE: 3, // include/uapi/asm-generic/fcntl.h
+  O_WRONLY: 1,
+  O_CREAT: 0o100,
+  O_TRUNC: 0o1000,
+  O_APPEND: 0o2000,
+  THREAD_SIZE: 16384, // arch/x86/include/asm/page_64_types.h
+  SYS_write: 1, // arch/x86/entry/syscalls/syscall_64.tbl
+  SYS_open: 2,
+  SYS_writev: 20,
+  SYS_sendto: 44,
+  SYS_sendmsg: 46,
+  SYS_creat: 85,
+  SYS_sendmmsg: 307,
+  SYS_io_uring_enter: 426,
+  SYS_openat2: 437,
   NAME_MAX: 255, // include/uapi/linux/limits.h
   S_IFMT: 0o170000, // include/uapi/linux/stat.h
   S_IFSOCK: 0o140000,
@@ -62,13 +85,6 @@ const constants: Record<string, number> = {
   PF_IO_WORKER: 0x10, // include/linux/sched.h
   USER_CS: 0x33, // arch/x86/include/asm/segment.h: of 64-bit and 32-bit programs
   USER32_CS: 0x23,
-  // arch/x86/entry/syscalls/syscall_64.tbl
-  SYS_WRITE: 1,
-  SYS_WRITEV: 20,
-  SYS_SENDTO: 44,
-  SYS_SENDMSG: 46,
-  SYS_SENDMMSG: 307,
-  SYS_IO_URING_ENTER: 426,
   EPERM: 1, // include/uapi/asm-generic/errno-base.h, errno.h
   EACCES: 13,
   EAFNOSUPPORT: 97,
@@ -91,17 +107,28 @@ const directory = import.meta.dirname
 const fragmentText = (name: string) => readFileSync(join(directory, `${name}.bt`), 'utf8')
 const withoutComments = (text: string) => text.replaceAll(/^\s*\/\/.*\n/gm, '')
 
-/** The bpftrace program that sends these types of events, in chunks of so many bytes (BPFTRACE_STRLEN must agree). */
-export function program(types: ReadonlySet<EventType>, chunk: number): string {
-  const wanted = families.filter(({ wantedBy }) => wantedBy?.some((type) => types.has(type)) ?? true)
+/** The bpftrace program that sends these events, in chunks of so many bytes (BPFTRACE_STRLEN must agree). */
+export function program(interests: Interests, chunk: number): string {
+  const of = (types: readonly EventType[]) => types.flatMap((type) => interests.get(type) ?? [])
+  const wanted = families.filter(({ wantedBy, unless }) => {
+    if (wantedBy === undefined) return true
+    const asked = of(wantedBy)
+    return asked.length > 0 && unless?.(asked) !== true
+  })
+  const files = tablesOf(fileFilter(of(['open'])))
+  const known: Record<string, number> = { ...constants, ...wants(interests), ...files.constants, CHUNK: chunk }
   const text = wanted.map(({ fragment }) => expand(fragmentText(fragment), `${fragment}.bt`)).join('\n')
-  const values: Record<string, number> = { ...constants, ...wants(types), CHUNK: chunk }
-  return text.replaceAll(/\b[A-Z][A-Z0-9_]+\b/g, (name) => String(values[name] ?? name))
+  const begin = of(['open']).length > 0 ? `BEGIN\n{\n  ${files.begin.join('\n  ')}\n}\n` : ''
+  return begin + text.replaceAll(/\b[A-Z][A-Z0-9_]+\b|\bSYS_[a-z0-9_]+\b/g, (name) => String(known[name] ?? name))
 }
 
 /** WANTS_<TYPE>: 1 or 0, for a fragment that serves several types; the compiler drops the branches that are not wanted. */
-const wants = (types: ReadonlySet<EventType>): Record<string, number> =>
-  Object.fromEntries(eventTypes.map((type) => [`WANTS_${type.toUpperCase()}`, Number(types.has(type))]))
+const wants = (interests: Interests): Record<string, number> =>
+  Object.fromEntries(
+    families
+      .flatMap(({ wantedBy }) => wantedBy ?? [])
+      .map((type) => [`WANTS_${type.toUpperCase()}`, Number(interests.has(type))]),
+  )
 
 /** Replaces `{{emit record field=value ...}}` and `{{macro name=value ...}}`, the latter recursively. */
 function expand(text: string, file: string): string {
