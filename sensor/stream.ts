@@ -3,6 +3,7 @@ import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname, release } from 'node:os'
 import type { Logger } from 'pino'
 import { chunkSizes, program } from '../bpf/program.ts'
+import { tracepointsOf } from '../bpf/tracepoints.ts'
 import { openCgroups } from '../enrich/cgroups.ts'
 import { createEnricher } from '../enrich/enricher.ts'
 import { type Kubernetes, kubernetesFrom } from '../enrich/kubernetes.ts'
@@ -133,7 +134,7 @@ export function openStream(options: {
       ...how,
       program(size) {
         chunk = size
-        return program(types, size)
+        return program(types, size, tracepointsOf())
       },
       log,
       onAct: order.push,

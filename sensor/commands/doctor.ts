@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import type { KubeConfig } from '@kubernetes/client-node'
 import { CoreV1Api } from '@kubernetes/client-node'
 import { chunkSizes, program } from '../../bpf/program.ts'
+import { tracepointsOf } from '../../bpf/tracepoints.ts'
 import { kubernetesFrom } from '../../enrich/kubernetes.ts'
 import { type EventType, eventTypes } from '../event.ts'
 import { startProbe } from '../probe.ts'
@@ -39,7 +40,7 @@ async function trial(): Promise<Check> {
   const probe = startProbe({
     program(chunk) {
       size = chunk
-      return program(types, chunk)
+      return program(types, chunk, tracepointsOf())
     },
     chunkSizes,
     log: quiet,
