@@ -44,6 +44,8 @@ const constants: Record<string, number | bigint> = {
   AF_INET6: 10,
   TCP_SYN_SENT: 2, // include/net/tcp_states.h
   IPPROTO_TCP: 6, // include/uapi/linux/in.h
+  USER_CS: 0x33, // arch/x86/include/asm/segment.h: of 64-bit and 32-bit programs
+  USER32_CS: 0x23,
   CLONE_THREAD: 0x10000, // include/uapi/linux/sched.h
   ...newNamespaces,
   CLONE: -1, // clone and clone3 by task_newtask, which doesn't say which
