@@ -9,6 +9,7 @@
 import { type KernelRecord, limits, type RecordOf, sections } from '../bpf/records.ts'
 import { type Told, toldBy } from './deeds.ts'
 import {
+  addressIn,
   type Descriptor,
   decode,
   inSection,
@@ -119,7 +120,8 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
         case 'fd':
         case 'socket':
         case 'parent_socket':
-        case 'inode': {
+        case 'inode':
+        case 'address': {
           const key = `${record.time} ${record.tid}`
           const parts = waiting.get(key)
           if (parts) parts.push(record)
@@ -157,6 +159,12 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
             ...actor(record),
             socket: socketOf(socket),
           })
+        }
+        case 'datagram': {
+          const peer = addressIn(take(record))
+          if (!peer) return // counted in take
+          const socket: Socket = { ...peer, stream: false, listening: false, localPort: record.local_port }
+          return events.act({ act: 'connect', ...actor(record), socket })
         }
         case 'stdio':
           return events.act({ act: 'stdio', ...actor(record), stdio: stdioOf(take(record)) })
