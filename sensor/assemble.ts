@@ -38,6 +38,14 @@ export interface Exec extends Actor {
   started: number
   path?: string
   deleted: boolean
+  /** Of the executable: st_mode, the number of its kind of file system, who owns it. */
+  executable: { mode: number; magic: number; upper: boolean; owner: number; group: number }
+  realUid: number
+  realGid: number
+  /** Sets of capabilities, each one decimal number: the effective ones, and those that any program inherits. */
+  capabilities: string
+  ambient: string
+  inUserNamespace: boolean
   /** Absent only if its lines were lost. */
   directory?: string
   args: string[]
@@ -68,6 +76,7 @@ export type Act =
   | StdioWired
   | (Base & { act: 'fork'; pid: number; ppid: number; cgroup: string })
   | (Base & { act: 'exit'; pid: number; code: number })
+  | (Base & { act: 'sensor'; pids: number[] })
   | (Base & { act: 'cgroup'; id: string; path: string })
   | (Base & { act: 'cgroup_removed'; id: string })
 
@@ -132,6 +141,8 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
           })
         case 'exit':
           return events.act({ act: 'exit', time: record.time, pid: record.pid, code: record.code })
+        case 'sensor':
+          return events.act({ act: 'sensor', time: record.time, pids: [record.pid, record.ppid] })
         case 'cgroup_removed':
           return events.act({ act: 'cgroup_removed', time: record.time, id: record.id })
         case 'cgroup': {
@@ -181,6 +192,18 @@ function execOf(record: RecordOf<'exec'>, parts: Part[]): Exec {
     started: record.started,
     ...(path !== undefined && { path }),
     deleted: record.links === 0,
+    executable: {
+      mode: record.mode,
+      magic: record.magic,
+      upper: record.upper !== 0,
+      owner: record.owner,
+      group: record.group,
+    },
+    realUid: record.real_uid,
+    realGid: record.real_gid,
+    capabilities: record.capabilities,
+    ambient: record.ambient,
+    inUserNamespace: record.user_level > 0,
     ...(directory !== undefined && { directory }),
     args: splitArguments(text.bytes),
     argsCut: text.bytes.length < text.length || (!whole && text.length === 0), // argv[0] is always there
