@@ -13,9 +13,7 @@ type Kind = 'number' | 'id' | 'bytes'
 const part = { time: 'number', tid: 'number' } as const
 const head = { ...part, parts: 'number' } as const
 const actor = { ...head, pid: 'number', ppid: 'number', cgroup: 'id', uid: 'number', gid: 'number' } as const
-const socket = {
-  ...part,
-  at: 'number',
+const peer = {
   type: 'number',
   family: 'number',
   state: 'number',
@@ -27,6 +25,7 @@ const socket = {
   peer6_2: 'number',
   peer6_3: 'number',
 } as const
+const socket = { ...part, at: 'number', ...peer } as const
 
 export const records = {
   text: {
@@ -84,12 +83,12 @@ export const records = {
   },
   fork: { tag: 'F', fields: { time: 'number', pid: 'number', ppid: 'number', cgroup: 'id' } },
   exit: { tag: 'X', fields: { time: 'number', pid: 'number', cgroup: 'id', code: 'number' } },
-  connect: { tag: 'C', fields: actor },
+  connect: { tag: 'C', fields: { ...actor, ...peer } },
   connect_to: { tag: 'A', fields: { ...actor, returned: 'number', type: 'number' } },
   datagram: { tag: 'D', fields: { ...actor, local_port: 'number' } },
   dns: { tag: 'Q', fields: { ...actor, protocol: 'number' } },
   listen: { tag: 'L', fields: { ...actor, type: 'number' } },
-  accept: { tag: 'W', fields: actor },
+  accept: { tag: 'W', fields: { ...actor, ...peer } },
   socket_made: {
     tag: 'S',
     fields: { ...actor, returned: 'number', family: 'number', type: 'number', protocol: 'number' },

@@ -89,14 +89,13 @@ export function pathOf(parts: Part[], section: number, whole: boolean): string |
 export const stdioOf = (parts: Part[]): (Descriptor | undefined)[] =>
   [0, 1, 2].map((at) => {
     const file = parts.find((part) => part.record === 'fd' && part.at === at)
-    const socket = parts.find((part) => part.record === 'socket' && part.at === at)
+    const socket = parts.filter((part) => part.record === 'socket').find((part) => part.at === at)
     if (file?.record !== 'fd') return undefined
     const { mode, inode, device, node } = file
     return { mode, inode: `${device}:${inode}`, node, ...(socket && { socket: socketOf(socket) }) }
   })
 
-export function socketOf(part: Part): Socket {
-  if (part.record !== 'socket' && part.record !== 'parent_socket') throw new TypeError(part.record)
+export function socketOf(part: RecordOf<'socket' | 'parent_socket' | 'connect' | 'accept'>): Socket {
   const listening = part.state === TCP_LISTEN
   const family = families[part.family] ?? 'other'
   if (family === 'unix' || family === 'other')

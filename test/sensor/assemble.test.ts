@@ -376,11 +376,6 @@ describe('lost lines', () => {
     expect(heard.acts[0]).not.toHaveProperty('directory')
   })
 
-  test('a connect without its socket is counted and not passed on: there is nothing to tell', () => {
-    const [, head] = connectLines({}, tcp({}))
-    expect(assembled([head])).toMatchObject({ acts: [], incomplete: ['connect'] })
-  })
-
   test('a cgroup with a hole in its path is not announced: its processes would be taken for another container', () => {
     const announced = cgroupLines({ id: '5', path: ['kubepods', 'pod1', 'container'] })
     for (const lost of announced.keys()) {

@@ -162,17 +162,11 @@ export function execLines(exec: KernelExec, printing: Printing = plain): string[
   return [...lines, line('exec', { ...head, parts: lines.length, ...actorOf(exec), ...fields }, printing)]
 }
 
-export function connectLines(
-  actor: Partial<KernelExec>,
-  socket: KernelSocket,
-  printing: Printing = plain,
-): [socket: string, head: string] {
+export function connectLines(actor: Partial<KernelExec>, socket: KernelSocket, printing: Printing = plain): string[] {
   const { time = 1_000_000 } = actor
   const head = { time, tid: actor.tid ?? actor.pid ?? 100 }
-  return [
-    line('socket', { ...head, ...socketFields(-1, socket) }, printing),
-    line('connect', { ...head, parts: 1, ...actorOf(actor) }, printing),
-  ]
+  const { at: _, ...peer } = socketFields(-1, socket)
+  return [line('connect', { ...head, parts: 0, ...actorOf(actor), ...peer }, printing)]
 }
 
 export function stdioActLines(

@@ -200,6 +200,26 @@ describe('servers and sockets', () => {
     })
   })
 
+  test('accept tells both ends, and of its own the port if the rest was lost', () => {
+    const accept = (parts: number) =>
+      line('accept', {
+        ...actor,
+        parts,
+        ...{ type: SOCK_STREAM, family: AF_INET, state: 1, local_port: 443, peer_port_be: 0x901f },
+        ...{ peer4: words([192, 0, 2, 1]).ip4, peer6_0: 0, peer6_1: 0, peer6_2: 0, peer6_3: 0 },
+      })
+    const about = {
+      source: { ip: '192.0.2.1', port: 8080 },
+      destination: { ip: '198.51.100.1', port: 443 },
+      network: { transport: 'tcp', type: 'ipv4' },
+    }
+    expect(told([address(AF_INET, [198, 51, 100, 1], 443), accept(1)])).toEqual({ type: 'accept', ...about })
+    expect(assembled([accept(1)])).toMatchObject({
+      acts: [{ type: 'accept', about: { ...about, destination: { port: 443 } } }],
+      incomplete: ['accept'],
+    })
+  })
+
   test.each([
     [17, 3, 0x0300, 0, { socket: { family: 'packet', type: 'raw', protocol: 3 } }],
     [2, 3, 1, -1, { socket: { family: 'ipv4', type: 'raw', protocol: 1 }, error: { code: 'EPERM' } }],
