@@ -16,6 +16,11 @@ const process = {
   start_time: Type.Optional(Rfc3339('When the process was forked.')),
 }
 
+const AlertContainer = Type.Object({
+  ...Container.properties,
+  start_time: Type.Optional(Rfc3339('When the container was started.')),
+})
+
 const AlertProcess = Type.Object({ ...process, ancestors: Type.Optional(Type.Array(Type.Object(process))) })
 
 export const Alert = Type.Object(
@@ -58,7 +63,7 @@ export const Alert = Type.Object(
     source: Event.properties.source,
     network: Event.properties.network,
     gap: Event.properties.gap,
-    container: Type.Optional(Container),
+    container: Type.Optional(AlertContainer),
     k8s: Type.Optional(K8s),
     host: Event.properties.host,
     identity: Type.Optional(Identity),

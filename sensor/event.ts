@@ -112,11 +112,21 @@ export const Container = Type.Object({
     Type.Object(
       {
         name: text(1, 'Image reference as the pod asks for it.'),
-        id: text(2, 'Digest of the image that runs, as the runtime reports it.'),
+        id: text(
+          2,
+          'The image that runs, as the runtime reports it: name@sha256:..., or the digest of its configuration.',
+        ),
+        digest: text(3, 'Digest of the manifest of the image that runs, sha256:..., where the runtime reports it.'),
       },
       { n: 4 },
     ),
   ),
+  kind: text(
+    10,
+    'What it is in its pod: app, init, sidecar (an init container that stays) or ephemeral (kubectl debug).',
+  ),
+  start_time: real(11, 'When it was started: Unix time in milliseconds, exact to 1 second.'),
+  restart_count: integer(12, 'How often the pod had restarted it when it was started.'),
 })
 
 const nameOnly = (n: number, what: string) =>
@@ -130,6 +140,10 @@ export const K8s = Type.Object({
         name: text(1, 'Name of the pod.'),
         uid: text(2, 'UID of the pod.'),
         label: named(3, 'Labels of the pod.'),
+        annotation: named(
+          10,
+          'Annotations of the pod: values of up to 256 bytes, 64 of them, without what kubectl apply keeps for itself.',
+        ),
       },
       { n: 2 },
     ),
