@@ -8,8 +8,8 @@
 import { type Static, Type } from 'typebox'
 
 /**
- * Every type of event, with what it tells besides who did it. `gap` is the sensor's own: it was blind, or lost events,
- * and for how long.
+ * Every type of event, with what it tells besides who did it. Two are the sensor's own: `gap`, it was blind, or lost
+ * events, and for how long; `posture`, how a workload of this node is set up is a risk by itself.
  */
 export const carried = {
   exec: [],
@@ -38,6 +38,7 @@ export const carried = {
   kill: ['signal', 'target', 'error'],
   syscall: ['syscall', 'error'],
   gap: ['gap'],
+  posture: ['posture'],
 } as const satisfies Record<string, readonly string[]>
 
 export type EventType = keyof typeof carried
@@ -171,6 +172,16 @@ export const K8s = Type.Object({
         name: text(1, 'Name of the pod.'),
         uid: text(2, 'UID of the pod.'),
         label: named(3, 'Labels of the pod.'),
+        privileged: flag(20, 'One of its containers is privileged.'),
+        host_network: flag(21, "It is in the node's network namespace: NetworkPolicies do not hold for it."),
+        host_pid: flag(22, "It is in the node's PID namespace: it sees all processes of the node."),
+        host_ipc: flag(23, "It is in the node's IPC namespace."),
+        host_paths: texts(
+          24,
+          'Paths of the node that its containers mount, such as /var/run; `:ro` follows read-only ones.',
+        ),
+        capabilities: texts(25, 'Capabilities that its containers add to the default ones, such as CAP_SYS_ADMIN.'),
+        seccomp_unconfined: flag(26, 'One of its containers asks for no seccomp filter, or is privileged.'),
       },
       { n: 2 },
     ),
@@ -192,6 +203,15 @@ export const K8s = Type.Object({
   cronjob: nameOnly(12, 'CronJob'),
 })
 
+const Endpoint = Type.Object({
+  type: text(1, 'Such as postgresql, redis, kubernetes-api, kubelet.'),
+  name: text(2, 'namespace/name of the Service; of what has no Service a name of its own.'),
+  address: text(3, 'IP address or DNS name to connect to.'),
+  port: integer(4, 'Port number.'),
+  evidence: text(5, 'Why it is taken for one: its port, port name, label, annotation or name.'),
+  policy: text(6, 'What NetworkPolicies say: none concerns it, allowed, or unknown (it can not be told from here).'),
+})
+
 export const Identity = Type.Object({
   subject: text(1, 'system:serviceaccount:<namespace>:<name> in a pod, else user:<name> on the host.'),
   kind: text(2, 'service_account, host_user or unknown.'),
@@ -204,6 +224,49 @@ export const Identity = Type.Object({
   freshness: text(
     4,
     'live: from a current watch; stale: the API server is away; unknown: the pod was not found in time.',
+  ),
+  blast_radius: Type.Optional(
+    Type.Object(
+      {
+        score: integer(1, '0 to 100: what whoever holds this identity, in this pod, could do with it.'),
+        level: text(2, 'none (0), low (1 to 24), medium (25 to 54), high (55 to 79) or critical (80 to 100).'),
+        paths: Type.Optional(
+          Type.Array(
+            Type.Object({
+              id: text(1, 'Such as read-secrets or create-pods; cluster-admin stands for all others.'),
+              title: text(2, 'What can be done, in a few words.'),
+              why: text(3, 'Where it can be done and why it matters, in a sentence.'),
+              grants: texts(4, 'What gives it: binding -> role, or the setting of the pod.'),
+            }),
+            { n: 3, description: 'The ways that make the score, the worst first. At most 16.' },
+          ),
+        ),
+      },
+      { n: 20, description: 'How far the identity reaches. Absent where its rights or its pod are not known.' },
+    ),
+  ),
+  reach: Type.Optional(
+    Type.Object(
+      {
+        data_stores: Type.Optional(
+          Type.Array(Endpoint, { n: 1, description: 'Data stores that the pod can open a connection to.' }),
+        ),
+        control_plane: Type.Optional(
+          Type.Array(Endpoint, { n: 2, description: 'Parts of the control plane that it can open a connection to.' }),
+        ),
+        node: Type.Optional(
+          Type.Array(
+            Type.Object({
+              id: text(1, 'Such as privileged, host-path or runtime-socket.'),
+              title: text(2, 'What of the node is within reach.'),
+              why: text(3, 'What it means, in a sentence.'),
+            }),
+            { n: 3, description: 'What the pod can reach of its node, the worst first.' },
+          ),
+        ),
+      },
+      { n: 21, description: 'What the pod reaches beside the API. Absent where it is not known.' },
+    ),
   ),
 })
 
@@ -404,6 +467,19 @@ export const Event = Type.Object({
       { n: 25, description: 'dns: the question, as it was sent.' },
     ),
   ),
+  posture: Type.Optional(
+    Type.Object(
+      {
+        finding: text(
+          1,
+          'cluster-admin-workload, default-account-with-rights, shared-account, token-without-use, legacy-token or wide-token.',
+        ),
+        title: text(2, 'The finding in a few words.'),
+        detail: text(3, 'What was found, and what to do about it.'),
+      },
+      { n: 40, description: 'posture: how a workload is set up, told at start and when it changes.' },
+    ),
+  ),
 })
 
 export type Event = Static<typeof Event>
@@ -414,3 +490,4 @@ export type Stdio = Static<typeof Stdio>
 export type Container = Static<typeof Container>
 export type K8s = Static<typeof K8s>
 export type Identity = Static<typeof Identity>
+export type Endpoint = Static<typeof Endpoint>
