@@ -95,6 +95,12 @@ export const records = {
   },
   stdio: { tag: 'I', fields: actor },
   open: { tag: 'O', fields: { ...actor, returned: 'number', flags: 'number', owner: 'number' } },
+  unlink: { tag: 'x', fields: { ...actor, returned: 'number', directory: 'number' } },
+  rename: { tag: 'r', fields: { ...actor, returned: 'number', flags: 'number' } },
+  link: { tag: 'l', fields: { ...actor, returned: 'number', symbolic: 'number' } },
+  mkdir: { tag: 'k', fields: { ...actor, returned: 'number', mode: 'number' } },
+  chmod: { tag: 'c', fields: { ...actor, returned: 'number', mode: 'number' } },
+  chown: { tag: 'o', fields: { ...actor, returned: 'number', owner: 'number', group: 'number' } },
   ptrace: { tag: 'T', fields: { ...actor, call: 'number', request: 'number', target: 'number', returned: 'number' } },
   namespace: {
     tag: 'N',
@@ -156,13 +162,16 @@ export const sections = {
   REQUESTED: 6,
   OTHER: 7,
   NAME: 8,
+  OTHER_BASE: 9,
   ADDRESS: 20,
   QUESTION: 21,
 } as const
 
 /** Limits that both sides know. */
 export const limits = {
-  PATH_DEPTH: 48,
+  PATH_STEPS: 64,
+  PATH_DEPTH: 64,
+  NAMED_MAX: 1024,
   ARGS_MAX: 4096,
   CGROUP_DEPTH: 16,
   CGROUP_NAME_MAX: 128,

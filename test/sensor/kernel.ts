@@ -109,15 +109,26 @@ export const argv = (args: (string | Uint8Array)[]): Buffer =>
 
 type Head = { time: number; tid: number }
 
+/** One chunk a step; a mount point is a step, too. */
 function path(head: Head, section: number, components: KernelPath, printing: Printing): string[] {
   const lines: string[] = []
-  for (const [index, name] of components.toReversed().slice(0, limits.PATH_DEPTH).entries()) {
-    if (name === mount) continue
+  let steps = 0
+  let index = 0
+  for (const name of components.toReversed()) {
+    if (name === mount) {
+      steps++
+      continue
+    }
     const bytes = bytesOf(name)
-    for (let at = 0; at < bytes.length; at += printing.chunk) {
+    for (let at = 0; at < Math.max(bytes.length, 1); at += printing.chunk) {
+      if (steps++ === limits.PATH_STEPS) {
+        const more = { index: limits.PATH_DEPTH, length: 0, at: 0, bytes: Uint8Array.of(0) }
+        return [...lines, line('text', { ...head, section, ...more }, printing)]
+      }
       const chunk = bytes.subarray(at, at + printing.chunk)
       lines.push(line('text', { ...head, section, index, length: bytes.length, at, bytes: chunk }, printing))
     }
+    index++
   }
   return lines
 }
