@@ -2,12 +2,14 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { EventType } from '../sensor/event.ts'
+import { fileFilter, requestedMax, sets, tablesOf } from './file-filter.ts'
+import type { Interest, Interests } from './interest.ts'
 import { bits, bpfCommands, newNamespaces, ringOperations } from './numbers.ts'
 import { limits, parts, type RecordName, records, sections } from './records.ts'
 import { fitting, type Tracepoints } from './tracepoints.ts'
 
 /** Event families: those that the process table always needs, and those that are sent only if a rule is on them. */
-const families: { fragment: string; wantedBy?: EventType[] }[] = [
+const families: { fragment: string; wantedBy?: EventType[]; unless?(interests: readonly Interest[]): boolean }[] = [
   { fragment: 'self' },
   { fragment: 'heartbeat' },
   { fragment: 'cgroup' },
@@ -16,7 +18,8 @@ const families: { fragment: string; wantedBy?: EventType[] }[] = [
   { fragment: 'exit' },
   { fragment: 'connect', wantedBy: ['connect'] },
   { fragment: 'stdio', wantedBy: ['stdio'] },
-  { fragment: 'open', wantedBy: ['open'] },
+  { fragment: 'open', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'failure') },
+  { fragment: 'open-failed', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'success') },
   { fragment: 'ptrace', wantedBy: ['ptrace'] },
   { fragment: 'namespace', wantedBy: ['namespace'] },
   { fragment: 'mount', wantedBy: ['mount'] },
@@ -33,6 +36,19 @@ const families: { fragment: string; wantedBy?: EventType[] }[] = [
 const constants: Record<string, number | bigint> = {
   ...sections,
   ...limits,
+  ...sets,
+  FILTER_DEPTH: 20,
+  REQUESTED_MAX: 1024,
+  REQUESTED_LOOKED_AT: requestedMax + 1,
+  O_ACCMODE: 3, // include/uapi/asm-generic/fcntl.h
+  O_WRONLY: 1,
+  O_CREAT: 0o100,
+  O_TRUNC: 0o1000,
+  O_APPEND: 0o2000,
+  THREAD_SIZE: 16384, // arch/x86/include/asm/page_64_types.h
+  SYS_OPEN: 2, // arch/x86/entry/syscalls/syscall_64.tbl
+  SYS_CREAT: 85,
+  SYS_OPENAT2: 437,
   NAME_MAX: 255, // include/uapi/linux/limits.h
   PATH_MAX: 4096,
   EPERM: 1, // include/uapi/asm-generic/errno-base.h
@@ -90,13 +106,26 @@ const fragmentText = (name: string) => readFileSync(join(directory, `${name}.bt`
 const withoutComments = (text: string) => text.replaceAll(/^\s*\/\/.*\n/gm, '')
 
 /**
- * The bpftrace program that sends these types of events, in chunks of so many bytes (BPFTRACE_STRLEN must agree): for the
- * kernel that has these tracepoints, or for one that has them all.
+ * The bpftrace program that sends these events, in chunks of so many bytes (BPFTRACE_STRLEN must agree): for the kernel
+ * that has these tracepoints, or for one that has them all.
  */
-export function program(types: ReadonlySet<EventType>, chunk: number, tracepoints?: Tracepoints): string {
-  const wanted = families.filter(({ wantedBy }) => wantedBy?.some((type) => types.has(type)) ?? true)
-  const text = wanted.map(({ fragment }) => expand(fragmentText(fragment), `${fragment}.bt`)).join('\n')
-  const whole = text.replaceAll(/\b[A-Z][A-Z0-9_]+\b/g, (name) => String({ ...constants, CHUNK: chunk }[name] ?? name))
+export function program(interests: Interests, chunk: number, tracepoints?: Tracepoints): string {
+  const of = (types: readonly EventType[]) => types.flatMap((type) => interests.get(type) ?? [])
+  const wanted = families.filter(({ wantedBy, unless }) => {
+    if (wantedBy === undefined) return true
+    const asked = of(wantedBy)
+    return asked.length > 0 && unless?.(asked) !== true
+  })
+  const files = tablesOf(fileFilter(of(['open'])))
+  const known: Record<string, number | bigint> = { ...constants, ...files.constants, CHUNK: chunk }
+  const tables = of(['open']).length > 0 ? files.begin.join('\n  ') : ''
+  const text = wanted.map(({ fragment }) =>
+    expand(
+      fragmentText(fragment).replace('{{tables}}', () => tables),
+      `${fragment}.bt`,
+    ),
+  )
+  const whole = text.join('\n').replaceAll(/\b[A-Z][A-Z0-9_]+\b/g, (name) => String(known[name] ?? name))
   return tracepoints ? fitting(whole, tracepoints) : whole
 }
 

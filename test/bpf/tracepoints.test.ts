@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
+import { allOf } from '../../bpf/interest.ts'
 import { program } from '../../bpf/program.ts'
 import { fitting, tracepointsOf } from '../../bpf/tracepoints.ts'
 import { eventTypes } from '../../sensor/event.ts'
@@ -42,18 +43,16 @@ describe('a program is made for the tracepoints that the kernel has', () => {
   })
 
   test('one that has everything gets everything', () => {
-    const all = program(new Set(eventTypes), 64)
+    const all = program(allOf(eventTypes), 64)
     const everything = { has: () => true } as unknown as ReadonlySet<string>
     expect(fitting(all, () => everything)).toBe(all)
   })
 
   test('one without system calls for modules still gets all that is not about modules', () => {
     const everything = { has: () => true } as unknown as ReadonlySet<string>
-    const text = fitting(program(new Set(eventTypes), 64), (name) =>
-      name.endsWith('_module') ? undefined : everything,
-    )
+    const text = fitting(program(allOf(eventTypes), 64), (name) => (name.endsWith('_module') ? undefined : everything))
     const code = (source: string) => source.replaceAll(/^\s*(\/\/.*)?\n/gm, '')
-    expect(code(text)).toBe(code(program(new Set(eventTypes.filter((type) => type !== 'module')), 64)))
+    expect(code(text)).toBe(code(program(allOf(eventTypes.filter((type) => type !== 'module')), 64)))
   })
 })
 
