@@ -191,6 +191,13 @@ static void ring(char **arguments) {
   printf("%d\n", ((struct io_uring_cqe *)(done + made.cq_off.cqes))->res);
 }
 
+static void handle(char **arguments) {
+  struct { struct file_handle head; char bytes[128]; } handle = {{.handle_bytes = 128}};
+  int mount_id;
+  name_to_handle_at(AT_FDCWD, arguments[0], &handle.head, &mount_id, 0);
+  open_by_handle_at(open("/", O_RDONLY), &handle.head, O_RDONLY);
+}
+
 static void nothing(char **arguments) {}
 
 static struct {
@@ -199,7 +206,7 @@ static struct {
 } acts[] = {
     {"trace", trace},   {"memory", memory}, {"back", back},     {"join", join},     {"nobody", nobody},
     {"raise", raise_one}, {"load", load},   {"memfd", memfd},   {"devices", devices}, {"rare", rare},
-    {"mounts", mounts}, {"new-mounts", new_mounts}, {"ring", ring}, {"nothing", nothing},
+    {"mounts", mounts}, {"new-mounts", new_mounts}, {"ring", ring}, {"handle", handle}, {"nothing", nothing},
 };
 
 int main(int count, char **arguments) {
