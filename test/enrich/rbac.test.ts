@@ -204,4 +204,13 @@ describe('what is easily got wrong', () => {
     expect(inShop.allowedBy(account, { verb: 'get', path: '/metrics', namespace: 'shop' })).toBeUndefined()
     expect(bound(everything).allowedBy(account, { verb: 'get', path: '/metrics' })?.role.title).toBe('ClusterRole r')
   })
+
+  test('a role that becomes part of an aggregated one concerns everybody, as nobody knows who holds that', () => {
+    const rbac = bound({ verbs: ['get'], apiGroups: [''], resources: ['pods'] }, 'shop')
+    const part = { metadata: { name: 'part', labels: { sum: 'x' } }, rules: [] }
+    expect(rbac.put('ClusterRole', part)).not.toBe('all')
+    const selectors = { clusterRoleSelectors: [{ matchLabels: { sum: 'x' } }] }
+    rbac.put('ClusterRole', { metadata: { name: 'sum' }, aggregationRule: selectors, rules: [] })
+    expect(rbac.put('ClusterRole', part)).toBe('all')
+  })
 })

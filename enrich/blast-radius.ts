@@ -1,0 +1,101 @@
+/**
+ * The blast radius: what RBAC allows, what the pod reaches of its node and of data stores, as one figure.
+ *
+ * Every path has a weight of 0 to 1, the part of the cluster that is lost by it. Paths of one family (ten ways to run a
+ * program in a pod) count once, by the worst; families add up as independent losses do:
+ *
+ *   score = 100 x (1 - product of (1 - the worst weight of the family)), rounded
+ *
+ * so one more right never lowers the score, and what is hopeless stays 100. Rights count only for a pod that holds a
+ * token for them, or might.
+ */
+import type { Identity } from '../sensor/event.ts'
+import type { Escalation } from './escalation.ts'
+import type { Exposure } from './node-reach.ts'
+
+export type BlastRadius = NonNullable<Identity['blast_radius']>
+type Path = NonNullable<BlastRadius['paths']>[number]
+
+/** The least score of each level. */
+export const levels = [
+  ['critical', 80],
+  ['high', 55],
+  ['medium', 25],
+  ['low', 1],
+  ['none', 0],
+] as const
+export type Level = (typeof levels)[number][0]
+
+const mostPaths = 16
+const mostGrants = 4
+const mostNamespaces = 3
+
+/** What one more data store within reach is worth, and all of them together. */
+const dataStore = { each: 0.04, most: 0.15 }
+
+export type Reached = {
+  escalations: readonly Escalation[]
+  exposures: readonly Exposure[]
+  /** How many data stores it can open a connection to. */
+  dataStores: number
+}
+
+export function blastRadius({ escalations, exposures, dataStores }: Reached): BlastRadius {
+  const weighed = [
+    ...escalations.map((one) => ({
+      family: one.path.family as string,
+      weight: one.weight,
+      told: () => escalationPath(one),
+    })),
+    ...exposures.map((one) => ({ family: 'node', weight: one.weight, told: () => exposurePath(one) })),
+  ]
+  const data = Math.min(dataStore.most, 1 - (1 - dataStore.each) ** dataStores)
+  const worst = new Map<string, number>([['data', data]])
+  for (const { family, weight } of weighed) worst.set(family, Math.max(weight, worst.get(family) ?? 0))
+  const score = Math.round(100 * (1 - [...worst.values()].reduce((kept, weight) => kept * (1 - weight), 1)))
+  const isAdmin = escalations.some(({ path, everywhere }) => path.id === 'cluster-admin' && everywhere)
+  const paths = weighed
+    // All other rights are part of that one.
+    .filter(({ family }) => !isAdmin || family === 'admin' || family === 'node')
+    .sort((one, other) => other.weight - one.weight)
+    .slice(0, mostPaths)
+    .map(({ told }) => told())
+  return { score, level: levelOf(score), ...(paths.length > 0 && { paths }) }
+}
+
+export function levelOf(score: number): Level {
+  return levels.find(([, least]) => score >= least)?.[0] ?? 'none'
+}
+
+function escalationPath(escalation: Escalation): Path {
+  const { path, grants } = escalation
+  return {
+    id: path.id,
+    title: path.title,
+    why: `${placeOf(escalation)}: ${path.why}`,
+    grants: some(grants, mostGrants),
+  }
+}
+
+const exposurePath = ({ id, title, why, setting }: Exposure): Path => ({
+  ...{ id, title },
+  why: `On its node: ${why}`,
+  grants: [setting],
+})
+
+/** `In all namespaces`, `In namespace shop`, `For db-credentials alone, in namespace shop` ... */
+export function placeOf({ path, everywhere, namespaces, names }: Escalation): string {
+  const everyPlace =
+    path.inNamespace === undefined || path.within !== undefined ? 'in the whole cluster' : 'in all namespaces'
+  const place = everywhere
+    ? everyPlace
+    : namespaces.length === 1
+      ? `in namespace ${namespaces[0]}`
+      : `in ${namespaces.length} namespaces (${some(namespaces, mostNamespaces).join(', ')})`
+  const text = names ? `for ${some(names, mostNamespaces).join(', ')} alone, ${place}` : place
+  return `${text[0]?.toUpperCase()}${text.slice(1)}`
+}
+
+function some(values: readonly string[], most: number): string[] {
+  return values.length <= most ? [...values] : [...values.slice(0, most), `${values.length - most} more`]
+}
