@@ -41,13 +41,20 @@ export function attribute(
 }
 
 function containerFields({ ref, container }: { ref: ContainerRef; container?: PodContainer }): Container {
-  const { name, image, imageId } = container ?? {}
+  const { name, kind, image, imageId, startTime, restartCount } = container ?? {}
   const runtime = ref.runtime ?? container?.runtime
+  // A local image has no manifest: its id is the digest of its configuration, alone.
+  const digest = imageId && /@(sha\d+:[0-9a-f]+)$/.exec(imageId)?.[1]
   return {
     id: ref.id,
     ...(name && { name }),
     ...(runtime && { runtime }),
-    ...((image || imageId) && { image: { ...(image && { name: image }), ...(imageId && { id: imageId }) } }),
+    ...((image || imageId) && {
+      image: { ...(image && { name: image }), ...(imageId && { id: imageId }), ...(digest && { digest }) },
+    }),
+    ...(kind && { kind }),
+    ...(startTime !== undefined && { start_time: startTime }),
+    ...(restartCount !== undefined && { restart_count: restartCount }),
   }
 }
 
@@ -63,7 +70,12 @@ function k8sOf(
   return {
     ...node,
     namespace: { name: pod.namespace },
-    pod: { name: pod.name, uid: pod.uid, ...(pod.labels && { label: pod.labels }) },
+    pod: {
+      name: pod.name,
+      uid: pod.uid,
+      ...(pod.labels && { label: pod.labels }),
+      ...(pod.annotations && { annotation: pod.annotations }),
+    },
     ...(container && { container: { name: container.name } }),
     ...(topmost && { owner: topmost }),
     ...Object.fromEntries(

@@ -154,11 +154,21 @@ export const Container = Type.Object({
     Type.Object(
       {
         name: text(1, 'Image reference as the pod asks for it.'),
-        id: text(2, 'Digest of the image that runs, as the runtime reports it.'),
+        id: text(
+          2,
+          'The image that runs, as the runtime reports it: name@sha256:..., or the digest of its configuration.',
+        ),
+        digest: text(3, 'Digest of the manifest of the image that runs, sha256:..., where the runtime reports it.'),
       },
       { n: 4 },
     ),
   ),
+  kind: text(
+    10,
+    'What it is in its pod: app, init, sidecar (an init container that stays) or ephemeral (kubectl debug).',
+  ),
+  start_time: real(11, 'When it was started: Unix time in milliseconds, exact to 1 second.'),
+  restart_count: integer(12, 'How often the pod had restarted it when it was started.'),
 })
 
 const nameOnly = (n: number, what: string) =>
@@ -172,6 +182,10 @@ export const K8s = Type.Object({
         name: text(1, 'Name of the pod.'),
         uid: text(2, 'UID of the pod.'),
         label: named(3, 'Labels of the pod.'),
+        annotation: named(
+          10,
+          'Annotations of the pod: values of up to 256 bytes, 64 of them, without what kubectl apply keeps for itself.',
+        ),
         privileged: flag(20, 'One of its containers is privileged.'),
         host_network: flag(21, "It is in the node's network namespace: NetworkPolicies do not hold for it."),
         host_pid: flag(22, "It is in the node's PID namespace: it sees all processes of the node."),
@@ -223,7 +237,77 @@ export const Identity = Type.Object({
   ),
   freshness: text(
     4,
-    'live: from a current watch; stale: the API server is away; unknown: the pod was not found in time.',
+    'live: from a current watch; stale: the API server is away; runtime: only the container runtime knew the pod, the service account is not known; unknown: the pod was not found in time.',
+  ),
+  credential: Type.Optional(
+    Type.Object(
+      {
+        kind: text(
+          1,
+          'What the container holds: projected (tokens that expire), legacy_secret (one that does not), none.',
+        ),
+        audiences: texts(2, "Audiences of its projected tokens. The API server's own token names none."),
+        expiration_seconds: integer(
+          3,
+          "Lifetime asked for, of the API server's projected token, else of the longest. Automounted tokens ask for 3607; API servers that are set so (the default) extend that to a year.",
+        ),
+        api_server: flag(4, 'The API server accepts one of its tokens.'),
+        automounted: flag(5, "The API server's token was put there by Kubernetes, not asked for as a volume."),
+        automount: text(6, 'What decided on that: pod, service_account, or default (nobody asked for it).'),
+        secret: Type.Optional(
+          Type.Object(
+            {
+              name: text(1, 'Name of the Secret.'),
+              service_account: text(2, 'The service account that its token is for.'),
+              created: text(3, 'When it was made (RFC 3339).'),
+              age_days: integer(4, 'Its age in days.'),
+            },
+            { n: 7, description: 'legacy_secret: the Secret that holds the token.' },
+          ),
+        ),
+      },
+      { n: 10, description: 'How the container proves who it is.' },
+    ),
+  ),
+  cloud: Type.Optional(
+    Type.Array(
+      Type.Object({
+        provider: text(1, 'aws, gcp or azure.'),
+        principal: text(
+          2,
+          'Who it is there: the ARN of an IAM role, the email of a Google service account, an Azure client id.',
+        ),
+        source: text(
+          3,
+          'eks_irsa, eks_pod_identity, gke_workload_identity, gcp_federation, azure_workload_identity, or node_role: what the metadata service gives out for the node.',
+        ),
+        held: flag(
+          4,
+          'true: the container has what it takes to act as this principal. false: its service account names the principal, but nothing of that is in the container. Absent: can not be told from here.',
+        ),
+        audience: text(5, 'Audience of the token that is exchanged for it.'),
+      }),
+      { n: 11, description: 'Whom the container can act as in a cloud.' },
+    ),
+  ),
+  spiffe_id: text(12, 'SPIFFE ID that the workload is registered with.'),
+  spiffe_source: text(13, 'What it comes from: ClusterSPIFFEID/<name>, or configuration.'),
+  secrets: Type.Optional(
+    Type.Array(
+      Type.Object({
+        name: text(1, 'Name of the Secret, in the namespace of the pod.'),
+        via: text(2, 'volume or env (in this container), or image_pull.'),
+      }),
+      { n: 14, description: 'Secrets that are handed to the container.' },
+    ),
+  ),
+  shared_with: texts(
+    15,
+    'Other workloads with pods on this node that use the same service account, as Kind/name; at most 16.',
+  ),
+  missing: texts(
+    16,
+    'What could not be looked up (no permission, or no answer yet), so that what follows from it is absent here: service_accounts, spiffe, namespaces, token_secrets, node.',
   ),
   blast_radius: Type.Optional(
     Type.Object(

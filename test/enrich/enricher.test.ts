@@ -103,7 +103,11 @@ test('an event in a pod names container, image, pod, workload, node, cluster and
       image: {
         name: 'registry.example/library/nginx:1.27.3',
         id: 'registry.example/library/nginx@sha256:136dc993678d134423468512cb11c185aacd1a1eb44446233eee04ab36633735',
+        digest: 'sha256:136dc993678d134423468512cb11c185aacd1a1eb44446233eee04ab36633735',
       },
+      kind: 'app',
+      start_time: Date.UTC(2026, 10, 21, 22, 32, 47),
+      restart_count: 0,
     },
     k8s: {
       namespace: { name: 'shop' },
@@ -352,6 +356,20 @@ test('a change of the pod shows on the next event', () => {
   push('nginx')
   announce({ ...frontend, metadata: { ...frontend.metadata, labels: { tier: 'quarantine' } } })
   expect(push('nginx').k8s?.pod?.label).toEqual({ tier: 'quarantine' })
+})
+
+test('the annotations of a pod are on its events; an image without a manifest has no digest', () => {
+  const { push, announce } = bench()
+  const [status] = frontend.status?.containerStatuses ?? []
+  announce({
+    ...frontend,
+    metadata: { ...frontend.metadata, annotations: { 'example.com/owner': 'team-a' } },
+    status: status && { containerStatuses: [{ ...status, imageID: `sha256:${'a'.repeat(64)}` }] },
+  })
+  const event = push('nginx')
+  expect(event.k8s?.pod?.annotation).toEqual({ 'example.com/owner': 'team-a' })
+  expect(event.container?.image).toMatchObject({ id: `sha256:${'a'.repeat(64)}` })
+  expect(event.container?.image).not.toHaveProperty('digest')
 })
 
 test('a pod that names no service account acts as the default one', () => {

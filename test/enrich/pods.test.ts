@@ -79,8 +79,11 @@ test('containers and init containers are found by id, with the image asked for a
     image: 'registry.example/library/nginx:1.27.3',
     imageId: 'registry.example/library/nginx@sha256:136dc993678d134423468512cb11c185aacd1a1eb44446233eee04ab36633735',
     runtime: 'containerd',
+    kind: 'app',
+    startTime: Date.UTC(2026, 10, 21, 22, 32, 47),
+    restartCount: 0,
   })
-  expect(pods.containerOf(migrateId)?.container.name).toBe('migrate')
+  expect(pods.containerOf(migrateId)?.container).toMatchObject({ name: 'migrate', kind: 'init' })
   expect(pods.containerOf(migrateId)?.pod.name).toBe('frontend-5fdb8667d8-jlnd6')
 })
 
@@ -294,6 +297,7 @@ test('a restarted container: the new id and the one before are known', async () 
   const restarted = {
     ...status,
     containerID: `containerd://${id}`,
+    restartCount: 1,
     lastState: { terminated: { exitCode: 137, containerID: old } },
   }
   api.put({ ...redis, status: { ...redis.status, containerStatuses: [restarted] } })
@@ -301,7 +305,41 @@ test('a restarted container: the new id and the one before are known', async () 
   expect(pods.containerOf(old.replace('containerd://', ''))?.container).toMatchObject({
     name: 'redis',
     image: 'registry.example/library/redis:7.4',
+    restartCount: 0,
   })
+  expect(pods.containerOf(id)?.container).toMatchObject({ name: 'redis', restartCount: 1 })
+})
+
+test('an init container that is always restarted is a sidecar', async () => {
+  const pods = await watching()
+  const [container] = redis.spec?.containers ?? []
+  const [status] = redis.status?.containerStatuses ?? []
+  if (!container || !status) throw new Error('redis-0 has no container')
+  const id = 'e'.repeat(64)
+  api.put({
+    ...redis,
+    spec: redis.spec && { ...redis.spec, initContainers: [{ ...container, name: 'proxy', restartPolicy: 'Always' }] },
+    status: {
+      ...redis.status,
+      initContainerStatuses: [{ ...status, name: 'proxy', containerID: `containerd://${id}` }],
+    },
+  })
+  await until(() => pods.containerOf(id) !== undefined)
+  expect(pods.containerOf(id)?.container).toMatchObject({ name: 'proxy', kind: 'sidecar' })
+})
+
+test('annotations are kept where they are short, but for what kubectl apply writes there for itself', async () => {
+  const pods = await watching()
+  const annotations = {
+    'example.com/owner': 'team-a',
+    'example.com/limit': 'x'.repeat(256),
+    'example.com/document': 'x'.repeat(257),
+    'example.com/umlauts': 'ä'.repeat(129),
+    'kubectl.kubernetes.io/last-applied-configuration': '{}',
+  }
+  api.put(withLabel({ ...redis, metadata: { ...redis.metadata, annotations } }, 'annotated'))
+  await until(() => labelOf(redis) === 'annotated')
+  expect(Object.keys(pods.podOf(uid(redis))?.annotations ?? {})).toEqual(['example.com/owner', 'example.com/limit'])
 })
 
 test('an ephemeral container is found with the image it was started from', async () => {
@@ -318,7 +356,13 @@ test('an ephemeral container is found with the image it was started from', async
     },
   })
   await until(() => pods.containerOf(id) !== undefined)
-  expect(pods.containerOf(id)?.container).toEqual({ name: 'debug', image: 'busybox:1.36', runtime: 'cri-o' })
+  expect(pods.containerOf(id)?.container).toEqual({
+    name: 'debug',
+    kind: 'ephemeral',
+    image: 'busybox:1.36',
+    runtime: 'cri-o',
+    restartCount: 0,
+  })
 })
 
 test('a new image in the spec is not taken for that of the container that still runs', async () => {
