@@ -13,8 +13,9 @@ import type { Identity } from '../sensor/event.ts'
 import type { Escalation } from './escalation.ts'
 import type { Exposure } from './node-reach.ts'
 
-export type BlastRadius = NonNullable<Identity['blast_radius']>
-type Path = NonNullable<BlastRadius['paths']>[number]
+type Path = NonNullable<NonNullable<Identity['blast_radius']>['paths']>[number]
+export type Level = (typeof levels)[number][0]
+export type BlastRadius = { score: number; level: Level; paths?: Path[] }
 
 /** The least score of each level. */
 export const levels = [
@@ -24,7 +25,6 @@ export const levels = [
   ['low', 1],
   ['none', 0],
 ] as const
-export type Level = (typeof levels)[number][0]
 
 const mostPaths = 16
 const mostGrants = 4

@@ -246,7 +246,7 @@ export const escalationPaths: readonly EscalationPath[] = [
   {
     ...{ id: 'kube-system-configuration', title: "Change the cluster's own configuration", family: 'control' },
     ...{ weight: 0.7, inNamespace: 0.7, within: 'kube-system' },
-    why: 'ConfigMaps there decide who is an administrator (aws-auth on EKS), what DNS answers (coredns), and more.',
+    why: 'what is configured there decides who is an administrator (aws-auth on EKS), what DNS answers (coredns), and more.',
     needs: [{ verbs: write, on: ['configmaps'], names: ['aws-auth', 'coredns'] }],
   },
   {

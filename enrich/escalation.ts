@@ -71,10 +71,16 @@ function combined(path: EscalationPath, needs: readonly ReadonlyMap<string, Reac
   }
 }
 
-/** As independent losses add up: two halves make three quarters. Never more than the right everywhere. */
+/**
+ * Namespaces add up as independent losses do: two halves make three quarters. Never more than the right everywhere, and
+ * those held on a few names together never more than those names everywhere: else a right would weigh less when it is
+ * given in more places.
+ */
 function weightOf(path: EscalationPath, found: readonly { place: string; full: boolean }[]): number {
-  const kept = found.reduce((kept, { place, full }) => kept * (1 - at(path, place) * (full ? 1 : namedShare)), 1)
-  return Math.min(path.weight, 1 - kept)
+  const together = (weights: readonly number[]) => 1 - weights.reduce((kept, weight) => kept * (1 - weight), 1)
+  const named = found.filter(({ full }) => !full).map(({ place }) => at(path, place) * namedShare)
+  const full = found.filter(({ full }) => full).map(({ place }) => at(path, place))
+  return Math.min(path.weight, together([...full, Math.min(path.weight * namedShare, together(named))]))
 }
 
 function at({ weight, inNamespace = 0, within }: EscalationPath, place: string): number {
