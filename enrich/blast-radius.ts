@@ -11,6 +11,7 @@
  */
 import type { Identity } from '../sensor/event.ts'
 import type { Escalation } from './escalation.ts'
+import type { Family } from './escalation-paths.ts'
 import type { Exposure } from './node-reach.ts'
 
 type Path = NonNullable<NonNullable<Identity['blast_radius']>['paths']>[number]
@@ -33,30 +34,29 @@ const mostNamespaces = 3
 /** What one more data store within reach is worth, and all of them together. */
 const dataStore = { each: 0.04, most: 0.15 }
 
+type Weighed = { family: Family | 'node' | 'data'; weight: number; told(): Path }
+
 export type Reached = {
   escalations: readonly Escalation[]
   exposures: readonly Exposure[]
-  /** How many data stores it can open a connection to. */
-  dataStores: number
+  /** Data stores that it can open a connection to, by their names. */
+  dataStores: readonly string[]
 }
 
 export function blastRadius({ escalations, exposures, dataStores }: Reached): BlastRadius {
-  const weighed = [
-    ...escalations.map((one) => ({
-      family: one.path.family as string,
-      weight: one.weight,
-      told: () => escalationPath(one),
-    })),
-    ...exposures.map((one) => ({ family: 'node', weight: one.weight, told: () => exposurePath(one) })),
+  const data = Math.min(dataStore.most, 1 - (1 - dataStore.each) ** dataStores.length)
+  const weighed: Weighed[] = [
+    ...escalations.map((one) => ({ family: one.path.family, weight: one.weight, told: () => escalationPath(one) })),
+    ...exposures.map((one) => ({ family: 'node', weight: one.weight, told: () => exposurePath(one) }) as const),
+    ...(data > 0 ? [{ family: 'data', weight: data, told: () => dataStoresPath(dataStores) } as const] : []),
   ]
-  const data = Math.min(dataStore.most, 1 - (1 - dataStore.each) ** dataStores)
-  const worst = new Map<string, number>([['data', data]])
+  const worst = new Map<string, number>()
   for (const { family, weight } of weighed) worst.set(family, Math.max(weight, worst.get(family) ?? 0))
   const score = Math.round(100 * (1 - [...worst.values()].reduce((kept, weight) => kept * (1 - weight), 1)))
   const isAdmin = escalations.some(({ path, everywhere }) => path.id === 'cluster-admin' && everywhere)
   const paths = weighed
     // All other rights are part of that one.
-    .filter(({ family }) => !isAdmin || family === 'admin' || family === 'node')
+    .filter(({ family }) => !isAdmin || family === 'admin' || family === 'node' || family === 'data')
     .sort((one, other) => other.weight - one.weight)
     .slice(0, mostPaths)
     .map(({ told }) => told())
@@ -81,6 +81,11 @@ const exposurePath = ({ id, title, why, setting }: Exposure): Path => ({
   ...{ id, title },
   why: `On its node: ${why}`,
   grants: [setting],
+})
+
+const dataStoresPath = (names: readonly string[]): Path => ({
+  ...{ id: 'data-stores', title: names.length === 1 ? 'Connect to a data store' : 'Connect to data stores' },
+  why: `Over the network: no NetworkPolicy keeps it from ${some(names, mostNamespaces).join(', ')}.`,
 })
 
 /** `In all namespaces`, `In namespace shop`, `For db-credentials alone, in namespace shop` ... */

@@ -15,8 +15,11 @@ import { type AccessRequest, type PolicyRule, ruleAllows } from './rbac-rule.ts'
 
 export type Account = { namespace: string; name: string }
 
-/** A role that an account holds. `namespace` absent: in all of them, and for what is in none. */
-export type Grant = { namespace?: string; role: Role; binding: string }
+/**
+ * A role that an account holds. `namespace` absent: in all of them, and for what is in none. `forAll`: every service
+ * account holds it, as a member of system:serviceaccounts or system:authenticated.
+ */
+export type Grant = { namespace?: string; role: Role; binding: string; forAll?: true }
 
 /** Immutable: a change makes a new one. `title`: `ClusterRole edit`, `Role shop/reader`. */
 export type Role = {
@@ -125,7 +128,13 @@ export function createRbac(): Rbac {
     for (const holder of holdersOf(account)) {
       for (const { title, namespace, role: key } of byHolder.get(holder) ?? []) {
         const role = roles.get(key)
-        if (role) grants.push({ ...(namespace !== undefined && { namespace }), role: whole(role), binding: title })
+        if (!role) continue
+        grants.push({
+          ...(namespace !== undefined && { namespace }),
+          role: whole(role),
+          binding: title,
+          ...(everyone.has(holder) && { forAll: true as const }),
+        })
       }
     }
     return grants.sort((one, other) => Number(one.namespace !== undefined) - Number(other.namespace !== undefined))
@@ -167,13 +176,10 @@ export function createRbac(): Rbac {
   }
 }
 
-/** Whether the account holds it as every account does: discovery, its own reviews. */
-export const isForEveryone = (holders: readonly string[]) => holders.some((holder) => everyone.has(holder))
-
 const nobody: Concerned = { accounts: [], namespaces: [] }
 
 function concernedBy({ holders }: Binding): Concerned {
-  if (isForEveryone(holders)) return 'all'
+  if (holders.some((holder) => everyone.has(holder))) return 'all'
   return {
     accounts: holders.flatMap((holder) => accountOf(holder) ?? []),
     namespaces: holders.flatMap((holder) =>

@@ -131,7 +131,7 @@ export function createReach(options: {
         blast_radius: blastRadius({
           escalations: rights,
           exposures: node.exposures,
-          dataStores: network?.data_stores.length ?? 0,
+          dataStores: (network?.data_stores ?? []).map(({ type, name }) => `${type} ${name}`),
         }),
       }),
       ...(Object.keys(reach).length > 0 && { reach }),

@@ -19,7 +19,7 @@ const grant = (rules: readonly PolicyRule[], namespace?: string, binding = 'b'):
 
 const ids = (grants: readonly Grant[]) => escalationsOf(grants).map(({ path }) => path.id)
 const scoreOf = (grants: readonly Grant[]) =>
-  blastRadius({ escalations: escalationsOf(grants), exposures: [], dataStores: 0 }).score
+  blastRadius({ escalations: escalationsOf(grants), exposures: [], dataStores: [] }).score
 
 /** The least rule that satisfies a need: its first verb on its first resource. */
 function least({ verbs, on }: Need): PolicyRule {
@@ -75,7 +75,7 @@ describe('rights are told', () => {
     const { paths, score, level } = blastRadius({
       escalations: escalationsOf([grant([read], 'shop')]),
       exposures: [],
-      dataStores: 0,
+      dataStores: [],
     })
     expect({ paths, score, level }).toMatchObject({
       score: 20,
@@ -109,7 +109,7 @@ describe('rights are told', () => {
       'In the whole cluster: ',
     ],
   ])('%s', (_, grants, beginning) => {
-    const [path] = blastRadius({ escalations: escalationsOf(grants), exposures: [], dataStores: 0 }).paths ?? []
+    const [path] = blastRadius({ escalations: escalationsOf(grants), exposures: [], dataStores: [] }).paths ?? []
     expect(path?.why?.slice(0, beginning.length)).toBe(beginning)
   })
 
@@ -142,7 +142,7 @@ describe('rights are told', () => {
     const { paths, score, level } = blastRadius({
       escalations: escalationsOf([grant([all]), grant([read], 'shop')]),
       exposures: [],
-      dataStores: 0,
+      dataStores: [],
     })
     expect({ score, level, ids: paths?.map(({ id }) => id) }).toEqual({
       score: 100,
@@ -207,7 +207,7 @@ describe('the score', () => {
   const reached = fc.record({
     grants: fc.array(anyGrant, { maxLength: 6 }),
     pods: fc.subarray(pods()),
-    dataStores: fc.nat(8),
+    dataStores: fc.array(fc.constant('redis shop/redis'), { maxLength: 8 }),
   })
 
   test('never falls when a right, a setting of the pod or a data store is added', () => {
@@ -222,7 +222,7 @@ describe('the score', () => {
         const both = {
           grants: [...some.grants, ...more.grants],
           pods: [...some.pods, ...more.pods],
-          dataStores: some.dataStores + more.dataStores,
+          dataStores: [...some.dataStores, ...more.dataStores],
         }
         expect(score(both)).toBeGreaterThanOrEqual(Math.max(score(some), score(more)))
         expect(score(both)).toBeLessThanOrEqual(100)
