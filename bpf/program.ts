@@ -5,14 +5,15 @@ import type { EventType } from '../sensor/event.ts'
 import { limits, parts, type RecordName, records, sections } from './records.ts'
 
 /** Event families: those that the process table always needs, and those that are sent only if a rule is on them. */
-const families: { fragment: string; wantedBy?: EventType }[] = [
+const families: { fragment: string; wantedBy?: EventType[] }[] = [
   { fragment: 'heartbeat' },
   { fragment: 'cgroup' },
   { fragment: 'fork' },
   { fragment: 'exec' },
   { fragment: 'exit' },
-  { fragment: 'connect', wantedBy: 'connect' },
-  { fragment: 'stdio', wantedBy: 'stdio' },
+  { fragment: 'connect', wantedBy: ['connect'] },
+  { fragment: 'stdio', wantedBy: ['stdio'] },
+  { fragment: 'open', wantedBy: ['open'] },
 ]
 
 /** Constants under their kernel names. */
@@ -27,6 +28,8 @@ const constants: Record<string, number> = {
   TCP_SYN_SENT: 2, // include/net/tcp_states.h
   IPPROTO_TCP: 6, // include/uapi/linux/in.h
   CLONE_THREAD: 0x10000, // include/uapi/linux/sched.h
+  OVERLAYFS_SUPER_MAGIC: 0x794c7630, // include/uapi/linux/magic.h
+  PROC_SUPER_MAGIC: 0x9fa0,
   MOUNT_OFFSET: 32, // offset of mnt in struct mount, fs/mount.h: the same on every 64-bit kernel since 3.x
 }
 
@@ -42,7 +45,7 @@ const withoutComments = (text: string) => text.replaceAll(/^\s*\/\/.*\n/gm, '')
 
 /** The bpftrace program that sends these types of events, in chunks of so many bytes (BPFTRACE_STRLEN must agree). */
 export function program(types: ReadonlySet<EventType>, chunk: number): string {
-  const wanted = families.filter(({ wantedBy }) => wantedBy === undefined || types.has(wantedBy))
+  const wanted = families.filter(({ wantedBy }) => wantedBy?.some((type) => types.has(type)) ?? true)
   const text = wanted.map(({ fragment }) => expand(fragmentText(fragment), `${fragment}.bt`)).join('\n')
   return text.replaceAll(/\b[A-Z][A-Z0-9_]+\b/g, (name) => String({ ...constants, CHUNK: chunk }[name] ?? name))
 }

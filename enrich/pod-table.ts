@@ -2,7 +2,7 @@
  * The pods of this node as the sensor needs them: found by the UID in a cgroup's name and by container id. Deleted
  * ones stay for a minute, because events of their last processes come late.
  */
-import type { V1ContainerStatus, V1Pod } from '@kubernetes/client-node'
+import type { V1ContainerStatus, V1Pod, V1PodSpec } from '@kubernetes/client-node'
 import { type Controller, controllerOf, type Owner } from './owners.ts'
 import { type ContainerKind, containersIn } from './pod-containers.ts'
 
@@ -23,6 +23,8 @@ export type Pod = {
   ownersSettled: boolean
   /** By container id (64 hex digits, without the runtime's `containerd://`). */
   containers: ReadonlyMap<string, PodContainer>
+  /** As the API server has it. */
+  spec: V1PodSpec
   /** Static pods only: what the kubelet uses in place of the UID. */
   configHash?: string
 }
@@ -151,6 +153,7 @@ function podFrom(object: V1Pod, previous: Pod | undefined): Pod | undefined {
     owners: same?.owners ?? (controller ? [{ kind: controller.kind, name: controller.name }] : []),
     ownersSettled: same?.ownersSettled ?? controller === undefined,
     containers: containersFrom(object, previous?.containers),
+    spec: object.spec ?? { containers: [] },
     ...(configHash && { configHash }),
   }
 }
@@ -160,7 +163,7 @@ const longestAnnotation = 256
 const mostAnnotations = 64
 const applied = 'kubectl.kubernetes.io/last-applied-configuration'
 
-function shortAnnotations(annotations: Record<string, string> | undefined): Pick<Pod, 'annotations'> {
+export function shortAnnotations(annotations: Record<string, string> | undefined): Pick<Pod, 'annotations'> {
   const short = Object.entries(annotations ?? {})
     .filter(([name, value]) => name !== applied && Buffer.byteLength(value) <= longestAnnotation)
     .slice(0, mostAnnotations)

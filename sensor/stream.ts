@@ -3,15 +3,12 @@ import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname, release } from 'node:os'
 import type { Logger } from 'pino'
 import { chunkSizes, program } from '../bpf/program.ts'
-import { openCgroups } from '../enrich/cgroups.ts'
-import { createEnricher } from '../enrich/enricher.ts'
 import { type Kubernetes, kubernetesFrom } from '../enrich/kubernetes.ts'
-import { watchPods } from '../enrich/pods.ts'
-import { openUsers } from '../enrich/users.ts'
 import type { Metrics } from '../exporters/metrics.ts'
 import type { Act } from './assemble.ts'
 import { createClock } from './clock.ts'
 import type { Config } from './config.ts'
+import { openEnriching } from './enriching.ts'
 import type { Event, EventType } from './event.ts'
 import { createOrder } from './order.ts'
 import { type Gap, type Probe, startProbe } from './probe.ts'
@@ -70,14 +67,12 @@ export function openStream(options: {
   let lostEvents = 0
   let chunk = 0
 
-  const pods = kubernetes && watchPods({ ...kubernetes, log, onChange: () => enricher.podsChanged() })
-  const enricher = createEnricher({
-    cgroups: openCgroups(),
-    ...(pods && { pods }),
-    ...(!inPod && { users: openUsers() }),
+  const enricher = openEnriching({
+    config,
+    kubernetes,
     host,
-    ...(kubernetes && { nodeName: kubernetes.nodeName }),
-    ...(kubernetes?.clusterName && { clusterName: kubernetes.clusterName }),
+    hostUsers: !inPod,
+    log,
     emit: onEvent,
     onResult: (result) => metrics.enrichment.inc({ result }),
   })
@@ -169,7 +164,6 @@ export function openStream(options: {
       await running.stop()
       order.flush()
       enricher.close()
-      pods?.close()
     },
   }
 }
