@@ -11,7 +11,7 @@ import { type Escalation, escalationsOf } from './escalation.ts'
 import type { Labels } from './label-selector.ts'
 import type { NamespaceLabels } from './network-policy.ts'
 import { createNetwork, type NetworkKind, type NetworkObjects } from './network-reach.ts'
-import { type NodeReach, nodeReachOf } from './node-reach.ts'
+import { nodeReachOf } from './node-reach.ts'
 import { type Account, type Concerned, createRbac, type Rbac, type RbacKind, type RbacObjects } from './rbac.ts'
 
 export type ReachObjects = RbacObjects & NetworkObjects
@@ -181,9 +181,6 @@ export function createReach(options: {
     rbac,
   }
 }
-
-/** What the pod's own settings give it, as `k8s.pod` tells it. */
-export const podSettings = (pod: Pick<ReachPod, 'spec'>): NodeReach['settings'] => nodeReachOf(pod).settings
 
 const keyOf = ({ namespace, name }: Account) => `${namespace}/${name}`
 const accountOf = ({ namespace, serviceAccount }: ReachPod): Account => ({ namespace, name: serviceAccount })

@@ -6,6 +6,7 @@ import { watchIdentities } from '../enrich/identities.ts'
 import type { Kubernetes } from '../enrich/kubernetes.ts'
 import type { Log } from '../enrich/list-watch.ts'
 import { watchPods } from '../enrich/pods.ts'
+import { watchReach, withReach } from '../enrich/reach-watch.ts'
 import { watchRuntime } from '../enrich/runtime.ts'
 import { openUsers } from '../enrich/users.ts'
 import type { Config } from './config.ts'
@@ -38,7 +39,7 @@ export function openEnriching(options: {
       },
     })
   const api = kubernetes && openApiServer(kubernetes.kubeConfig)
-  const identities =
+  const named =
     api &&
     watchIdentities({
       api,
@@ -49,6 +50,8 @@ export function openEnriching(options: {
       log,
       onChange,
     })
+  const identities =
+    api && named && withReach(named, watchReach({ api, namespaceLabels: named.namespaceLabels, log, onChange }))
   const runtime = socket === null ? undefined : watchRuntime({ socket, log, onChange })
 
   const enricher = createEnricher({
