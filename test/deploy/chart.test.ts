@@ -80,7 +80,11 @@ charted('of the node it shares the PID namespace and two directories, which it c
 
 charted('it may read pods and what owns them, and write nothing', () => {
   const { rules } = render().find('ClusterRole')
-  expect(rules.flatMap(({ resources }) => resources)).toEqual(['pods', 'replicasets', 'jobs'])
+  expect(rules.flatMap(({ resources }) => resources)).toEqual([
+    ...['pods', 'replicasets', 'jobs'],
+    ...['roles', 'clusterroles', 'rolebindings', 'clusterrolebindings'],
+    ...['services', 'endpointslices', 'networkpolicies'],
+  ])
   for (const { verbs } of rules) for (const verb of verbs) expect(['get', 'list', 'watch']).toContain(verb)
 })
 
