@@ -8,10 +8,13 @@ import type { Freshness } from './identity.ts'
 import type { Labels } from './label-selector.ts'
 import { type ListWatch, type Log, listWatch, type Timing } from './list-watch.ts'
 import type { Pod } from './pod-table.ts'
+import type { Rights } from './posture.ts'
 import { createReach, networkKinds, type PodReach, type ReachKind, type ReachObjects, rbacKinds } from './reach.ts'
 
 export type WatchedReach = {
   reachOf(pod: Pod, holdsToken: boolean): PodReach
+  /** Of an account, whatever pods it has. */
+  rights: Rights
   /** What could not be looked up, or not yet: rbac, network. */
   missing(): string[]
   /** Another number whenever an answer may be another. */
@@ -87,6 +90,10 @@ export function watchReach(options: {
 
   return {
     reachOf: reach.reachOf,
+    rights: {
+      grantsOf: (account) => (rbacKinds.every(reach.isKnown) ? reach.rbac.grantsOf(account) : undefined),
+      escalationsOf: reach.escalationsOf,
+    },
     missing: () =>
       Object.entries(parts).flatMap(([name, { kinds }]) => (kinds.every((kind) => reach.isKnown(kind)) ? [] : [name])),
     revision: () => reach.revision() + knowledge,

@@ -100,6 +100,7 @@ describe('only what a rule is on is watched', () => {
     ['exec', []],
     ['exit', []],
     ['gap', []],
+    ['posture', []],
   ])('a rule on %s adds %j', (type, added) => {
     expect(probes(program(new Set([type]), 64))).toEqual([...always, ...added])
   })

@@ -48,9 +48,9 @@ test('the shipped packs: lint is silent, all tests pass, the list has them, exit
   expect(run('lint')).toEqual({ status: 0, lines: [], stderr: '' })
   expect(run('test')).toMatchObject({
     status: 0,
-    lines: [expect.stringMatching(/^4 rules: \d+ tests passed, 0 failed$/)],
+    lines: [expect.stringMatching(/^10 rules: \d+ tests passed, 0 failed$/)],
   })
-  expect(run('list').lines).toHaveLength(4)
+  expect(run('list').lines).toHaveLength(10)
   const listed = run('list', '--output', 'json').lines.map((line) => JSON.parse(line).id)
   expect(listed).toContain('reverse-shell')
 })
@@ -230,7 +230,7 @@ test('replay --summary: for each rule its matches, and what became of them, in p
   }
   const alerts = replay('--output', 'json').map((line) => JSON.parse(line).rule.id)
   const rows = replay('--summary', '--output', 'json').map((line) => JSON.parse(line))
-  expect(rows).toHaveLength(4)
+  expect(rows).toHaveLength(10)
   for (const row of rows) {
     expect(row.alerts).toBe(alerts.filter((id) => id === row.rule).length)
     expect(row.matches).toBe(row.alerts + row.folded + row.excepted)
