@@ -118,7 +118,7 @@ function documentsOf(file: string): Manifest[] {
       throw new ManifestError(`${file}: found ${reason(error)}, expected JSON`)
     }
   }
-  const documents = parseAllDocuments(text)
+  const documents = parseAllDocuments(text, { prettyErrors: false })
   return [...documents].map((document) => {
     const [problem] = document.errors
     if (problem) throw new ManifestError(`${file}: found ${problem.message}, expected YAML`)

@@ -19,9 +19,9 @@ export type IdentityReport = {
   service_account: Account
   /** There is such an account; undefined: they could not be listed. */
   exists?: boolean
-  /** The worst of its rights alone and of each workload. */
-  score: number
-  level: string
+  /** The worst of its rights alone and of each workload. Absent: RBAC could not be read. */
+  score?: number
+  level?: string
   /** Its rights alone, as somebody with its token would have them anywhere. Absent: RBAC could not be read. */
   rights?: BlastRadius
   /** Every role it holds but those of all accounts. */
@@ -68,9 +68,7 @@ export function createReports(objects: ClusterObjects): Reports {
       subject: `system:serviceaccount:${account.namespace}:${account.name}`,
       service_account: account,
       ...(listed && { exists: existing.has(keyOf(account)) }),
-      score: worst?.score ?? 0,
-      level: worst?.level ?? 'none',
-      ...(rights && { rights }),
+      ...(rights && worst && { score: worst.score, level: worst.level, rights }),
       roles: grants
         .filter(({ forAll }) => !forAll)
         .map(({ binding, role, namespace }) => ({ binding, role: role.title, ...(namespace && { namespace }) })),
@@ -85,7 +83,7 @@ export function createReports(objects: ClusterObjects): Reports {
       for (const key of pods.keys()) if (!accounts.has(key)) accounts.set(key, accountFrom(key))
       return [...accounts.values()]
         .map((account) => reportOf(account, pods.get(keyOf(account)) ?? [], reach.rbac.grantsOf(account)))
-        .sort((one, other) => other.score - one.score || (one.subject < other.subject ? -1 : 1))
+        .sort((one, other) => (other.score ?? 0) - (one.score ?? 0) || (one.subject < other.subject ? -1 : 1))
     },
   }
 }

@@ -19,7 +19,10 @@ export function graphOf(reports: readonly IdentityReport[]): Graph {
   }
 
   for (const { service_account, score, roles, rights, workloads } of reports) {
-    const identity = node('identity', `${service_account.namespace}/${service_account.name} (${score})`)
+    const identity = node(
+      'identity',
+      `${service_account.namespace}/${service_account.name}${score === undefined ? '' : ` (${score})`}`,
+    )
     for (const { binding, role } of roles) edge(identity, node('role', role), binding)
     for (const { title = '', grants = [] } of rights?.paths ?? []) {
       for (const grant of grants) {

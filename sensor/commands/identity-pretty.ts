@@ -29,7 +29,9 @@ export function prettyIdentity(report: IdentityReport, { color }: { color: boole
   const title = `${service_account.namespace}/${service_account.name}`
   const lines = [
     `${paint('bold', printable(title))}  ${paint('dim', printable(report.subject))}`,
-    `${bar(score, level, paint)}  ${paint(styleOf(level), level.toUpperCase())} ${score} of 100`,
+    score === undefined || level === undefined
+      ? paint('yellow', 'UNKNOWN')
+      : `${bar(score, level, paint)}  ${paint(styleOf(level), level.toUpperCase())} ${score} of 100`,
     ...(exists === false ? [paint('yellow', 'There is no such account; whoever makes it gets these rights.')] : []),
     '',
     heading('What its rights allow', paint, rights && `${rights.level}, ${rights.score}`),
@@ -38,7 +40,7 @@ export function prettyIdentity(report: IdentityReport, { color }: { color: boole
     heading('Roles', paint),
     ...(roles.length > 0
       ? roles.map(({ binding, role }) => `  ${printable(role)}  ${paint('dim', `by ${printable(binding)}`)}`)
-      : ['  none of its own']),
+      : [rights ? '  none of its own' : '  unknown']),
     '',
     heading('Runs as it', paint),
     ...(workloads.length > 0 ? workloads.flatMap((one) => workloadLines(one, paint)) : ['  nothing that is running']),
@@ -49,8 +51,10 @@ export function prettyIdentity(report: IdentityReport, { color }: { color: boole
 /** One line an identity; those that reach nothing are counted. */
 export function prettyRanking(reports: readonly IdentityReport[], { color }: { color: boolean }): string {
   const paint = painter(color)
-  const telling = reports.filter(({ score }) => score > 0)
-  const name = ({ service_account }: IdentityReport) =>
+  const telling = reports.flatMap(({ score, level, ...report }) =>
+    score === undefined || level === undefined || score === 0 ? [] : [{ ...report, score, level }],
+  )
+  const name = ({ service_account }: Pick<IdentityReport, 'service_account'>) =>
     printable(`${service_account.namespace}/${service_account.name}`)
   const width = Math.max('account'.length, ...telling.map((report) => name(report).length))
   const rows = telling.map((report) => {
@@ -70,7 +74,8 @@ export function prettyRanking(reports: readonly IdentityReport[], { color }: { c
     ['score', 'level   ', 'account'.padEnd(width), 'pods', 'worst of what it can do'].join('  '),
   )
   const rest = reports.length - telling.length
-  return `${[head, ...rows, ...(rest > 0 ? ['', paint('dim', `${rest} more accounts reach nothing.`)] : [])].join('\n')}\n`
+  const unknown = reports.some(({ score }) => score === undefined)
+  return `${[head, ...rows, ...(rest > 0 ? ['', paint('dim', `${rest} more accounts ${unknown ? 'could not be judged' : 'reach nothing'}.`)] : [])].join('\n')}\n`
 }
 
 const heading = (text: string, paint: Paint, aside?: string | false) =>

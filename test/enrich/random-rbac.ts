@@ -122,12 +122,14 @@ export const objects: fc.Arbitrary<Objects> = fc
     RoleBinding: fc.array(roleBinding, { maxLength: 5 }),
     ClusterRoleBinding: fc.array(clusterRoleBinding, { maxLength: 3 }),
   })
-  .map(({ Role, ClusterRole, RoleBinding, ClusterRoleBinding }) => ({
-    Role: lastOfName(Role),
-    ClusterRole: lastOfName(ClusterRole),
-    RoleBinding: lastOfName(RoleBinding),
-    ClusterRoleBinding: lastOfName(ClusterRoleBinding),
-  }))
+  .map((all) => together([all]))
+
+export const together = (several: readonly Objects[]): Objects => ({
+  Role: lastOfName(several.flatMap((one) => one.Role)),
+  ClusterRole: lastOfName(several.flatMap((one) => one.ClusterRole)),
+  RoleBinding: lastOfName(several.flatMap((one) => one.RoleBinding)),
+  ClusterRoleBinding: lastOfName(several.flatMap((one) => one.ClusterRoleBinding)),
+})
 
 const nameOf = ({ metadata }: { metadata?: { namespace?: string; name?: string } }) =>
   `${metadata?.namespace}/${metadata?.name}`
