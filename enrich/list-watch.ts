@@ -20,7 +20,7 @@ import type { Freshness } from './identity.ts'
 export type ListWatch = {
   /** The first list is in; or it was closed before. */
   ready: Promise<void>
-  /** stale: there has been no open watch for longer than `staleAfterMs`. */
+  /** stale: for longer than `staleAfter` there has been no open watch, and no list. */
   state(): Freshness
   /** `optional` only. The last answer: that it is not allowed, or that there is no such kind. */
   refused(): Refused | undefined
@@ -100,6 +100,7 @@ export function listWatch<T>(options: {
     on.replaced(items ?? [])
     resourceVersion = metadata.resourceVersion
     expired = false
+    brokenSince = clock()
     refused = undefined
     ready.resolve()
     return undefined
@@ -178,13 +179,13 @@ export function listWatch<T>(options: {
     let failures = 0
     await rest(random() * timing.spread)
     while (!stopped.signal.aborted) {
+      if (isAwayForLong()) resourceVersion = undefined
       const unlisted = resourceVersion === undefined ? await list().catch(untakeable) : undefined
       const { refusal, worked } = unlisted ? { refusal: unlisted, worked: false } : await watch()
       if (stopped.signal.aborted) return
       if (worked) failures = 0
       if (worked && !refusal) continue
       failures += 1
-      if (isAwayForLong()) resourceVersion = undefined
       if (refusal && livedWith(refusal)) {
         resourceVersion = undefined
         await rest(timing.afterRefusal * (0.75 + random() / 2))

@@ -71,6 +71,7 @@ export async function startApiServer(options: { pods?: V1Pod[] } = {}) {
   let oldest = 0
   let pieceLength = Number.POSITIVE_INFINITY
   let silent: Asked['kind'] | undefined
+  let credentials: string | undefined
 
   for (const pod of options.pods ?? recorded<V1Pod>('pods.json')) pods.set(pod.metadata?.uid ?? '', pod)
   for (const [path, file] of Object.entries(collections)) {
@@ -84,10 +85,12 @@ export async function startApiServer(options: { pods?: V1Pod[] } = {}) {
     for (const listener of listeners) listener()
   })
 
-  function answer({ kind, path, query }: Asked, response: ServerResponse): void {
+  function answer({ kind, path, query, authorization }: Asked, response: ServerResponse): void {
     if (silent === kind) return
     const refusal = refusing.find((one) => one.kind === kind && one.times > 0 && path.startsWith(one.path))
-    if (refusal) {
+    if (credentials !== undefined && authorization !== credentials) {
+      refuse(response, 401, {})
+    } else if (refusal) {
       refusal.times -= 1
       refuse(response, refusal.status, refusal.headers)
     } else if (kind === 'list') {
@@ -248,6 +251,10 @@ export async function startApiServer(options: { pods?: V1Pod[] } = {}) {
     /** Takes such requests and never answers. */
     ignore(kind: Asked['kind'] | undefined): void {
       silent = kind
+    },
+    /** From now on only requests with this Authorization are answered. */
+    accept(authorization: string): void {
+      credentials = authorization
     },
     give(path: string, object: V1ReplicaSet | V1Job): void {
       readable.set(path, object)

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { RuntimeContainer } from '../../enrich/cri-containers.ts'
 import { createEnricher } from '../../enrich/enricher.ts'
 import { createPodTable } from '../../enrich/pod-table.ts'
 import type { Event } from '../../sensor/event.ts'
@@ -22,17 +23,30 @@ const paths: Record<string, string> = {
 }
 
 /** An enricher whose pods, clock and timers the test holds. */
-function bench(options: { kubernetes?: boolean; mostWaiting?: number } = {}) {
+function bench(options: { kubernetes?: boolean; mostWaiting?: number; runtime?: boolean; identities?: boolean } = {}) {
   const { kubernetes = true, mostWaiting } = options
   let now = 0
   let state: 'live' | 'stale' = 'live'
   const table = createPodTable(() => now)
+  const told = new Map<string, RuntimeContainer | undefined>()
+  const detail = { revision: 0, spiffe: '', settled: true, state: 'live' as 'live' | 'stale' }
   const emitted: Event[] = []
   const results: string[] = []
   const timers = new Set<{ at: number; work: () => void }>()
   const enricher = createEnricher({
     cgroups: { pathOf: ({ cgroupId }) => paths[cgroupId ?? ''], made() {}, removed() {} },
     pods: kubernetes ? { podOf: table.podOf, containerOf: table.containerOf, state: () => state } : undefined,
+    ...(options.runtime && {
+      runtime: { available: () => true, containerOf: (id) => told.get(id), answered: (id) => told.has(id) },
+    }),
+    ...(options.identities && {
+      identities: {
+        revision: () => detail.revision,
+        state: () => detail.state,
+        settled: () => detail.settled,
+        detailOf: (_, container) => ({ spiffe_id: `${detail.spiffe}/${container}` }),
+      },
+    }),
     users: { nameOf: (uid) => ({ 0: 'root', 33: 'www-data' })[uid] },
     host: { name: 'machine', kernel: '6.18.0' },
     ...(kubernetes && { nodeName: 'node-a', clusterName: 'prod' }),
@@ -80,6 +94,16 @@ function bench(options: { kubernetes?: boolean; mostWaiting?: number } = {}) {
     },
     setState(next: 'live' | 'stale'): void {
       state = next
+    },
+    /** The runtime's answer is in; undefined: it knows no such container. */
+    tell(id: string, container: RuntimeContainer | undefined): void {
+      told.set(id, container)
+      enricher.podsChanged()
+    },
+    /** What is known of identities changes. */
+    know(changes: Partial<typeof detail>): void {
+      Object.assign(detail, changes, { revision: detail.revision + 1 })
+      enricher.podsChanged()
     },
     times: () => emitted.map((event) => event.time),
   }
@@ -376,4 +400,127 @@ test('a pod that names no service account acts as the default one', () => {
   const { push, announce } = bench()
   announce({ ...frontend, spec: frontend.spec && { ...frontend.spec, serviceAccountName: '' } })
   expect(push('nginx').identity?.subject).toBe('system:serviceaccount:shop:default')
+})
+
+const ofRuntime: RuntimeContainer = {
+  namespace: 'shop',
+  pod: 'web-0',
+  podUid: frontendUid,
+  labels: { app: 'web' },
+  container: { name: 'web', image: 'web:1', runtime: 'containerd', restartCount: 0 },
+}
+
+test('the API server is away and the runtime knows the container: named at once, the identity is not made up', () => {
+  const { push, tell, setState, emitted, results } = bench({ runtime: true })
+  setState('stale')
+  const event = push('nginx')
+  expect(emitted).toEqual([])
+  tell(nginxId, ofRuntime)
+  expect(emitted).toEqual([event])
+  expect(event.k8s).toEqual({
+    namespace: { name: 'shop' },
+    pod: { name: 'web-0', uid: frontendUid, label: { app: 'web' } },
+    container: { name: 'web' },
+    node: { name: 'node-a' },
+    cluster: { name: 'prod' },
+  })
+  expect(event.container).toEqual({
+    id: nginxId,
+    name: 'web',
+    runtime: 'containerd',
+    image: { name: 'web:1' },
+    restart_count: 0,
+  })
+  expect(event.identity).toEqual({ kind: 'unknown', freshness: 'runtime' })
+  expect(results).toEqual(['runtime'])
+})
+
+test('the API server is there: it is waited for, since the runtime knows no service account', () => {
+  const { push, tell, announce, pass, emitted } = bench({ runtime: true })
+  const event = push('nginx')
+  tell(nginxId, ofRuntime)
+  expect(emitted).toEqual([])
+  announce()
+  expect(event.identity?.subject).toBe('system:serviceaccount:shop:frontend')
+  const slow = push('migrate')
+  tell(migrateId, ofRuntime)
+  expect(slow.container?.name).toBe('migrate')
+  pass(2_000)
+})
+
+test('the API server is slow: after the wait the event goes on with what the runtime knows', () => {
+  const { push, tell, pass } = bench({ runtime: true })
+  const event = push('nginx')
+  tell(nginxId, ofRuntime)
+  pass(2_000)
+  expect(event.k8s?.pod?.name).toBe('web-0')
+  expect(event.identity).toEqual({ kind: 'unknown', freshness: 'runtime' })
+})
+
+test('a new container of a known pod while the API server is away has its name from the runtime', () => {
+  const { push, tell, announce, setState } = bench({ runtime: true })
+  announce({ ...frontend, status: {} })
+  setState('stale')
+  const event = push('nginx')
+  tell(nginxId, ofRuntime)
+  expect(event.container?.name).toBe('web')
+  expect(event.k8s?.owner).toEqual({ kind: 'Deployment', name: 'frontend' })
+  expect(event.identity).toMatchObject({ subject: 'system:serviceaccount:shop:frontend', freshness: 'stale' })
+})
+
+test('a pause container that the runtime tells as such is not waited for', () => {
+  const { push, tell, announce, times } = bench({ runtime: true })
+  announce()
+  push('sandbox')
+  const { container: _, ...sandbox } = ofRuntime
+  tell(sandboxId, sandbox)
+  expect(times()).toEqual([1])
+})
+
+test('without a Kubernetes to ask the runtime alone names pods; what it does not know is waited for no longer', () => {
+  const { push, tell, times } = bench({ kubernetes: false, runtime: true })
+  const event = push('nginx')
+  const unknown = push('migrate')
+  expect(times()).toEqual([])
+  tell(nginxId, ofRuntime)
+  tell(migrateId, undefined)
+  expect(times()).toEqual([1, 2])
+  expect(event.k8s?.pod?.name).toBe('web-0')
+  expect(unknown.k8s).toEqual({ pod: { uid: frontendUid } })
+})
+
+test('the hash of a static pod is no UID when the runtime tells it either', () => {
+  const { push, tell } = bench({ kubernetes: false, runtime: true })
+  const event = push('static')
+  tell(dockerId, { ...ofRuntime, podUid: '8b1a9953c4611296a827abf8c47804d7' })
+  expect(event.k8s?.pod).toEqual({ name: 'web-0', label: { app: 'web' } })
+})
+
+test('what is known of the identity is on the event of its container, and as it is by then', () => {
+  const { push, announce, know } = bench({ identities: true })
+  announce()
+  know({ spiffe: 'first' })
+  expect(push('nginx').identity).toMatchObject({
+    subject: 'system:serviceaccount:shop:frontend',
+    spiffe_id: 'first/nginx',
+    freshness: 'live',
+  })
+  know({ spiffe: 'second' })
+  expect(push('nginx').identity?.spiffe_id).toBe('second/nginx')
+  know({ state: 'stale' })
+  expect(push('nginx').identity?.freshness).toBe('stale')
+})
+
+test('an event waits for what is not settled of its identity, as for its pod', () => {
+  const { push, announce, know, pass, times } = bench({ identities: true })
+  know({ settled: false })
+  announce()
+  push('nginx')
+  expect(times()).toEqual([])
+  know({ settled: true })
+  expect(times()).toEqual([1])
+  know({ settled: false })
+  push('migrate')
+  pass(2_000)
+  expect(times()).toEqual([1, 2])
 })

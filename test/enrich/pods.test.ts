@@ -1,4 +1,8 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { KubeConfig } from '@kubernetes/client-node'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { type Pods, watchPods } from '../../enrich/pods.ts'
 import { type ApiServer, recordedPod, recordedWatch, startApiServer } from './api-server.ts'
 import { changes, memoryLog } from './changes.ts'
@@ -231,8 +235,44 @@ test('the API server is away: what is known stays, marked stale, and the log say
   await api.startAgain()
   await until(() => labelOf(frontend) === 'back')
   expect(pods.state()).toBe('live')
+  await until(() => log.said.at(-1)?.message === 'the watch of pods is back')
   expect(log.warnings()).toHaveLength(1)
-  expect(log.said.at(-1)?.message).toBe('the watch of pods is back')
+})
+
+test('the API server is back from a backup, with other pods and versions that count anew: it is listed again', async () => {
+  const pods = await watching()
+  await api.stop()
+  await until(() => log.warnings().length > 0)
+  now += 3_600_000
+  expect(pods.state()).toBe('stale')
+  api.restore([withLabel(redis, 'restored')])
+  await api.startAgain()
+  await until(() => labelOf(redis) === 'restored')
+  expect(pods.state()).toBe('live')
+  await api.requests('watch', 2)
+  api.put(withLabel(frontend, 'new'))
+  await until(() => labelOf(frontend) === 'new')
+})
+
+test('a token that was rotated is read anew when the old one is no longer taken', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'nightjar-token-'))
+  const file = join(directory, 'token')
+  writeFileSync(file, 'first')
+  const [cluster] = api.kubeConfig.clusters
+  const kubeConfig = new KubeConfig()
+  kubeConfig.loadFromClusterAndUser(
+    { name: 'test', server: cluster?.server ?? '', skipTLSVerify: true },
+    { name: 'test', authProvider: { name: 'tokenFile', config: { tokenFile: file } } },
+  )
+  pods = watchPods({ kubeConfig, nodeName: 'node-a', log, onChange: changed, timing: quick })
+  await api.requests('watch', 1)
+  writeFileSync(file, 'second')
+  api.accept('Bearer second')
+  api.breakWatches()
+  vi.setSystemTime(Date.now() + 61_000)
+  await until(() => log.said.at(-1)?.message === 'the watch of pods is back')
+  vi.useRealTimers()
+  rmSync(directory, { recursive: true })
 })
 
 test('the API server is away at the start: the sensor waits for it and never fails', async () => {
