@@ -100,6 +100,8 @@ const findings: readonly Finding[] = [
   },
 ]
 
+export const findingNames = findings.map(({ finding }) => finding)
+
 /** What is to be said of one pod. */
 export function postureOf(facts: PostureFacts): Posture[] {
   return findings.flatMap(({ finding, title, detail }) => {

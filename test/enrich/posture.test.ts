@@ -2,8 +2,9 @@ import type { V1Pod, V1PodSpec, V1Volume } from '@kubernetes/client-node'
 import { describe, expect, test } from 'vitest'
 import { escalationsOf } from '../../enrich/escalation.ts'
 import { createPodTable, type Pod } from '../../enrich/pod-table.ts'
-import { postureOf, watchPosture } from '../../enrich/posture.ts'
+import { findingNames, postureOf, watchPosture } from '../../enrich/posture.ts'
 import type { Grant } from '../../enrich/rbac.ts'
+import { builtinPacks, loadRules } from '../../rules/load.ts'
 import type { Identity } from '../../sensor/event.ts'
 
 const object = (name: string, spec: Partial<V1PodSpec> = {}): V1Pod => ({
@@ -98,6 +99,12 @@ describe('a finding', () => {
       'Secret old (900 days old) holds it. Use a projected token, which is bound to the pod and expires, and delete the Secret.',
     )
   })
+})
+
+test('each finding has a shipped rule of its name, of low severity, so that it can be overridden alone', async () => {
+  const { rules } = await loadRules([builtinPacks()])
+  const found = rules.filter(({ on }) => on.includes('posture')).map(({ id, severity }) => [id, severity])
+  expect(found).toEqual(findingNames.map((name) => [name, 'low']))
 })
 
 describe('the node is looked at', () => {
