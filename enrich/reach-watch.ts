@@ -43,7 +43,7 @@ const parts: Readonly<Record<string, { kinds: readonly ReachKind[]; optional: st
 }
 
 // All agents list these whole: not at once.
-const spread = 2_000
+const spread = 1_500
 
 export function watchReach(options: {
   api: ApiServer
