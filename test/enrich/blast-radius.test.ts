@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { V1ClusterRole, V1RoleBinding } from '@kubernetes/client-node'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -66,6 +68,16 @@ describe('the table of escalation paths', () => {
       if (path.within) expect(ids([grant(path.needs.map(least), 'shop')])).not.toContain(id)
     },
   )
+})
+
+test('the table in the documentation is the table', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../docs/blast-radius.md'), 'utf8')
+  const documented = page.split('\n').filter((line) => /^\| `[a-z-]+` \|.*\|.*\|.*\| .*\|$/.test(line))
+  const rows = escalationPaths.map(
+    ({ id, title, within, family, weight, inNamespace = '' }) =>
+      `| \`${id}\` | ${title}${within ? ` (${within})` : ''} | ${family} | ${weight} | ${inNamespace} |`,
+  )
+  expect(documented).toEqual(rows)
 })
 
 describe('rights are told', () => {
