@@ -82,6 +82,8 @@ charted('it may read what tells who did it, no Secrets, and write nothing', () =
   const { rules } = render().find('ClusterRole')
   expect(rules.flatMap(({ resources }) => resources)).toEqual([
     ...['pods', 'serviceaccounts', 'namespaces', 'nodes', 'clusterspiffeids', 'replicasets', 'jobs'],
+    ...['roles', 'clusterroles', 'rolebindings', 'clusterrolebindings'],
+    ...['services', 'endpointslices', 'networkpolicies'],
   ])
   for (const { verbs } of rules) for (const verb of verbs) expect(['get', 'list', 'watch']).toContain(verb)
 })
