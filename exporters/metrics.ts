@@ -4,6 +4,7 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { eventTypes } from '../sensor/event.ts'
+import { redactionKinds } from './redaction.ts'
 
 /** Where an event can be lost, in the order of its way. */
 export const lossStages = ['kernel_buffer', 'decoder'] as const
@@ -54,6 +55,7 @@ export interface Metrics {
   /** 1 or 0. */
   readonly probeUp: Gauge
   readonly enrichment: Counter<'result'>
+  readonly redactions: Counter<'kind'>
   /** Sets the `build_info` metric, in place of what it said before. */
   describeBuild(build: Build): void
 }
@@ -166,6 +168,12 @@ export function createMetrics(): Metrics {
       labelNames: ['result'],
       registers,
     }),
+    redactions: new Counter({
+      name: 'nightjar_redactions_total',
+      help: 'Secrets taken out of alerts before they left, by kind.',
+      labelNames: ['kind'],
+      registers,
+    }),
     describeBuild(build) {
       buildInfo.reset()
       buildInfo.set({ ...build }, 1)
@@ -173,6 +181,7 @@ export function createMetrics(): Metrics {
   }
   for (const type of eventTypes) metrics.events.inc({ type }, 0)
   for (const stage of lossStages) metrics.eventsLost.inc({ stage }, 0)
+  for (const kind of redactionKinds) metrics.redactions.inc({ kind }, 0)
   metrics.probeUp.set(0)
   return metrics
 }

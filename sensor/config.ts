@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { type Static, Type } from 'typebox'
 import { type Document, LineCounter, parseDocument } from 'yaml'
+import { RedactionConfig } from '../exporters/redaction.ts'
 import { stdoutFormats } from '../exporters/stdout.ts'
 import { WebhookConfig } from '../exporters/webhook.ts'
 import { problemIn } from '../rules/problem.ts'
@@ -72,6 +73,7 @@ export const Config = Type.Object(
             ),
           ),
           webhooks: Type.Optional(Type.Array(WebhookConfig, { default: [] })),
+          redaction: Type.Optional(RedactionConfig),
         },
         closed,
       ),

@@ -2,8 +2,10 @@
 import type { Logger } from 'pino'
 import type { Exporter } from '../exporters/exporter.ts'
 import type { Metrics } from '../exporters/metrics.ts'
+import { redactor } from '../exporters/redaction.ts'
 import { type StdoutFormat, stdoutExporter } from '../exporters/stdout.ts'
 import { webhookExporter } from '../exporters/webhook.ts'
+import type { Alert } from './alert.ts'
 import type { Config } from './config.ts'
 import { UsageError } from './usage.ts'
 
@@ -20,6 +22,15 @@ export async function createExporters(
   try {
     const receivers = await Promise.all(webhooks.map((webhook) => webhookExporter(webhook, { metrics, log })))
     return [stdoutExporter(stdout(config, options.output), { metrics, log }), ...receivers]
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error))
+  }
+}
+
+/** What of an alert may leave, as the configuration has it. Throws UsageError for a pattern that is none. */
+export function createRedactor(config: Config, metrics: Metrics): (alert: Alert) => Alert {
+  try {
+    return redactor(config.exporters?.redaction ?? {}, (kind) => metrics.redactions.inc({ kind }))
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error))
   }

@@ -7,7 +7,7 @@ import { loadRules, packPaths } from '../../rules/load.ts'
 import { splitAddress } from '../address.ts'
 import { type CaptureWriter, createCapture } from '../capture.ts'
 import { type Config, loadConfig } from '../config.ts'
-import { closeExporters, createExporters } from '../exporting.ts'
+import { closeExporters, createExporters, createRedactor } from '../exporting.ts'
 import { createJudge } from '../judge.ts'
 import { requirements } from '../requirements.ts'
 import { ending } from '../signals.ts'
@@ -47,6 +47,7 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
     kernel: machine.get('kernel'),
     bpftrace: machine.get('bpftrace'),
   })
+  let redact = createRedactor(config, metrics)
   let exporters = await createExporters(config, { ...options, metrics, log })
   const capture = options.record === undefined ? undefined : await createCapture(options.record, captureFailed(log))
 
@@ -56,6 +57,7 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
     log,
     exporters: () => exporters,
     sensor: () => ({ node: stream.node, lostEvents: stream.lostEvents() }),
+    redact: (alert) => redact(alert),
   })
   const stream = openStream({
     types: judge.eventTypes(),
@@ -78,9 +80,11 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
     try {
       const next = read()
       const nextRules = await rulesOf(next)
+      const nextRedact = createRedactor(next, metrics)
       const nextExporters = await createExporters(next, { ...options, metrics, log })
       const before = exporters
       exporters = nextExporters
+      redact = nextRedact
       judge.use(nextRules)
       await stream.want(judge.eventTypes())
       log.info({ rules: nextRules.rules.length }, 'rules and receivers reloaded; metrics and kubernetes want a restart')
