@@ -189,7 +189,7 @@ export async function webhookExporter(config: WebhookConfig, surroundings: Webho
     name,
     // Neither the user, nor the path, nor the query: any of them can be the secret.
     receiver: url.origin,
-    attempt: (alert, signal) => attempt(format.body(alert), alert.id, signal),
+    attempt: (alert, signal) => attempt(format.one(alert), alert.id, signal),
     timeout,
     delays: { initialDelay, maxDelay },
     capacity,
