@@ -1,9 +1,11 @@
-/** The payload formats: how an alert is put for a receiver. Another one is another entry here. */
+/** The payload formats: how alerts are put for a receiver. Another one is another entry here. */
 import type { Alert } from '../sensor/alert.ts'
 
 export interface Format {
   contentType: string
-  body(alert: Alert): string
+  one(alert: Alert): string
+  /** Several in one body; a format without it has one alert a request. */
+  many?(alerts: readonly Alert[]): string
 }
 
 export const formatNames = ['native'] as const
@@ -11,5 +13,9 @@ export type FormatName = (typeof formatNames)[number]
 
 export const formats: Record<FormatName, Format> = {
   /** The alert itself, as its published schema describes it. */
-  native: { contentType: 'application/json', body: (alert) => JSON.stringify(alert) },
+  native: {
+    contentType: 'application/json',
+    one: (alert) => JSON.stringify(alert),
+    many: (alerts) => JSON.stringify({ alerts }),
+  },
 }

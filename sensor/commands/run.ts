@@ -7,7 +7,7 @@ import { loadRules, packPaths } from '../../rules/load.ts'
 import { splitAddress } from '../address.ts'
 import { type CaptureWriter, createCapture } from '../capture.ts'
 import { type Config, loadConfig } from '../config.ts'
-import { closeExporters, createExporters } from '../exporting.ts'
+import { openExporting } from '../exporting.ts'
 import { createJudge } from '../judge.ts'
 import { requirements } from '../requirements.ts'
 import { ending } from '../signals.ts'
@@ -47,14 +47,14 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
     kernel: machine.get('kernel'),
     bpftrace: machine.get('bpftrace'),
   })
-  let exporters = await createExporters(config, { ...options, metrics, log })
+  const exporting = await openExporting(config, { ...options, metrics, log })
   const capture = options.record === undefined ? undefined : await createCapture(options.record, captureFailed(log))
 
   const judge = createJudge({
     rules,
     metrics,
     log,
-    exporters: () => exporters,
+    exporters: exporting.exporters,
     sensor: () => ({ node: stream.node, lostEvents: stream.lostEvents() }),
   })
   const stream = openStream({
@@ -72,19 +72,16 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
   let server: MetricsServer | undefined
   const stop = async () => {
     await stream.stop()
-    await Promise.all([closeExporters(exporters, closeWithin, log), closeCapture(capture, log), server?.close()])
+    await Promise.all([exporting.close(closeWithin), closeCapture(capture, log), server?.close()])
   }
   const reload = async () => {
     try {
       const next = read()
       const nextRules = await rulesOf(next)
-      const nextExporters = await createExporters(next, { ...options, metrics, log })
-      const before = exporters
-      exporters = nextExporters
+      await exporting.use(next)
       judge.use(nextRules)
       await stream.want(judge.eventTypes())
       log.info({ rules: nextRules.rules.length }, 'rules and receivers reloaded; metrics and kubernetes want a restart')
-      await closeExporters(before, closeWithin, log)
     } catch (error) {
       log.error({ err: error }, 'not reloaded: the rules and the configuration from before stay')
     }
