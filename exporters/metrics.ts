@@ -21,8 +21,11 @@ export const failureReasons = [
   'throttled', // 429
   'server_error', // 408, 425, 5xx
   'rejected', // any other status: the receiver does not want this alert, whenever it comes
-  'queue_full', // the oldest of the lowest severity made room
-  'shutdown', // still waiting at the deadline of the shutdown
+  'given_up', // the receiver failed on it again and again, and took others meanwhile
+  'spool_full', // the oldest of the lowest severity made room
+  'expired', // nobody took it for longer than the spool keeps alerts
+  'queue_full', // stdout: the reader is too slow
+  'shutdown', // waiting in memory, not on disk, when the sensor ended
   'write', // stdout: the reader has gone, or the disk is full
 ] as const
 export type FailureReason = (typeof failureReasons)[number]
@@ -51,6 +54,11 @@ export interface Metrics {
   readonly alertDelivery: Histogram<'exporter'>
   readonly exportFailures: Counter<'exporter' | 'reason'>
   readonly exportQueueAlerts: Gauge<'exporter'>
+  readonly spoolAlerts: Gauge
+  readonly spoolBytes: Gauge
+  /** 1 or 0. */
+  readonly spoolDurable: Gauge
+  readonly spoolDamaged: Counter
   readonly probeRestarts: Counter
   /** 1 or 0. */
   readonly probeUp: Gauge
@@ -142,7 +150,7 @@ export function createMetrics(): Metrics {
     }),
     exportFailures: new Counter({
       name: 'nightjar_export_failures_total',
-      help: 'Failed deliveries. The alert is gone for: rejected, queue_full, shutdown, write; it is retried for others.',
+      help: 'Failed deliveries. Retried for connection, tls, timeout, protocol, throttled, server_error; else it is gone.',
       labelNames: ['exporter', 'reason'],
       registers,
     }),
@@ -150,6 +158,26 @@ export function createMetrics(): Metrics {
       name: 'nightjar_export_queue_alerts',
       help: 'Alerts that wait for delivery, the one in delivery included.',
       labelNames: ['exporter'],
+      registers,
+    }),
+    spoolAlerts: new Gauge({
+      name: 'nightjar_spool_alerts',
+      help: 'Alerts in the spool that the receiver that is furthest behind is not done with.',
+      registers,
+    }),
+    spoolBytes: new Gauge({
+      name: 'nightjar_spool_bytes',
+      help: 'Size of the spool, delivered alerts included that are not removed yet.',
+      registers,
+    }),
+    spoolDurable: new Gauge({
+      name: 'nightjar_spool_durable',
+      help: '1 while alerts wait on disk, 0 while they wait in memory; 1 also if there is nobody to wait for.',
+      registers,
+    }),
+    spoolDamaged: new Counter({
+      name: 'nightjar_spool_damaged_total',
+      help: 'Damaged records and cursors found in the spool.',
       registers,
     }),
     probeRestarts: new Counter({
@@ -183,5 +211,6 @@ export function createMetrics(): Metrics {
   for (const stage of lossStages) metrics.eventsLost.inc({ stage }, 0)
   for (const kind of redactionKinds) metrics.redactions.inc({ kind }, 0)
   metrics.probeUp.set(0)
+  metrics.spoolDurable.set(1)
   return metrics
 }

@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { Type } from 'typebox'
 import { type Complain, complaintAbout } from './complaint.ts'
-import { httpPost } from './http.ts'
+import { type HttpPost, httpPost } from './http.ts'
 import { basicAuthorization, configuredHeaders } from './http-headers.ts'
 import { decodePartialSuccess, encodeLogs } from './otlp-messages.ts'
 import { resourceLogs } from './otlp-record.ts'
@@ -102,14 +102,18 @@ export async function otlp(
     async attempt(alerts, signal) {
       const message = encodeLogs(resourceLogs(alerts, { observed: now(), resource }))
       const body = compression === 'gzip' ? await compress(message) : Buffer.from(message)
-      const answer = await post({ body, headers }, signal)
-      return answer.outcome.verdict === 'delivered' ? outcomeOf(answer.body) : answer.outcome
+      return outcomeOf(await post({ body, headers }, signal))
     },
     close,
   }
 }
 
-function outcomeOf(body: Buffer): Outcome {
+/** OTLP/HTTP: these may be tried again, and no other status. Where there was no answer, too. */
+const temporary = new Set([429, 502, 503, 504, undefined])
+
+function outcomeOf({ outcome, body, status }: Awaited<ReturnType<HttpPost['post']>>): Outcome {
+  if (outcome.verdict === 'failed' && !temporary.has(status)) return { verdict: 'refused', detail: outcome.detail }
+  if (outcome.verdict !== 'delivered') return outcome
   const { rejected = 0, message = '' } = decodePartialSuccess(body) ?? {}
   if (rejected <= 0) return { verdict: 'delivered' }
   const detail = `${rejected} records rejected: ${printable(message).slice(0, 200)}`

@@ -7,7 +7,7 @@ import { loadRules, packPaths } from '../../rules/load.ts'
 import { splitAddress } from '../address.ts'
 import { type CaptureWriter, createCapture } from '../capture.ts'
 import { type Config, loadConfig } from '../config.ts'
-import { closeExporters, createExporters, createRedactor } from '../exporting.ts'
+import { createRedactor, openExporting } from '../exporting.ts'
 import { createJudge } from '../judge.ts'
 import { requirements } from '../requirements.ts'
 import { ending } from '../signals.ts'
@@ -48,14 +48,14 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
     bpftrace: machine.get('bpftrace'),
   })
   let redact = createRedactor(config, metrics)
-  let exporters = await createExporters(config, { ...options, metrics, log })
+  const exporting = await openExporting(config, { ...options, metrics, log })
   const capture = options.record === undefined ? undefined : await createCapture(options.record, captureFailed(log))
 
   const judge = createJudge({
     rules,
     metrics,
     log,
-    exporters: () => exporters,
+    exporters: exporting.exporters,
     sensor: () => ({ node: stream.node, lostEvents: stream.lostEvents() }),
     redact: (alert) => redact(alert),
   })
@@ -74,21 +74,18 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
   let server: MetricsServer | undefined
   const stop = async () => {
     await stream.stop()
-    await Promise.all([closeExporters(exporters, closeWithin, log), closeCapture(capture, log), server?.close()])
+    await Promise.all([exporting.close(closeWithin), closeCapture(capture, log), server?.close()])
   }
   const reload = async () => {
     try {
       const next = read()
       const nextRules = await rulesOf(next)
       const nextRedact = createRedactor(next, metrics)
-      const nextExporters = await createExporters(next, { ...options, metrics, log })
-      const before = exporters
-      exporters = nextExporters
+      await exporting.use(next)
       redact = nextRedact
       judge.use(nextRules)
       await stream.want(judge.eventTypes())
       log.info({ rules: nextRules.rules.length }, 'rules and receivers reloaded; metrics and kubernetes want a restart')
-      await closeExporters(before, closeWithin, log)
     } catch (error) {
       log.error({ err: error }, 'not reloaded: the rules and the configuration from before stay')
     }

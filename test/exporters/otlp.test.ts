@@ -132,6 +132,7 @@ test.each([
   [504, 'failed'],
   [400, 'refused'],
   [404, 'refused'],
+  [500, 'refused'],
 ])('status %d: %s', async (status, verdict) => {
   const { url } = await listening((response) => response.writeHead(status, { 'retry-after': '3' }).end())
   const outcome = await send(await receiver({ endpoint: url }), bareAlert())
