@@ -10,7 +10,7 @@ import { redactionKinds } from './redaction.ts'
 export const lossStages = ['kernel_buffer', 'decoder'] as const
 
 /**
- * Why a delivery failed. After the first six the alert is kept and tried again; after the others it is gone, so the
+ * Why a delivery failed. After the first seven the alert is kept and tried again; after the others it is gone, so the
  * sum over those is the number of alerts that a receiver never got.
  */
 export const failureReasons = [
@@ -20,6 +20,7 @@ export const failureReasons = [
   'protocol', // the answer is not HTTP
   'throttled', // 429
   'server_error', // 408, 425, 5xx
+  'storage', // a file can't be written now: the disk is full, the folder is gone
   'rejected', // any other status: the receiver does not want this alert, whenever it comes
   'given_up', // the receiver failed on it again and again, and took others meanwhile
   'spool_full', // the oldest of the lowest severity made room
