@@ -36,18 +36,33 @@ export const records = {
   fd: { tag: 'd', fields: { ...part, at: 'number', mode: 'number', inode: 'id', device: 'number', node: 'number' } },
   socket: { tag: 's', fields: socket },
   parent_socket: { tag: 'p', fields: socket },
+  inode: {
+    tag: 'n',
+    fields: {
+      ...part,
+      mode: 'number',
+      inode: 'id',
+      device: 'number',
+      magic: 'number',
+      uid: 'number',
+      gid: 'number',
+      links: 'number',
+      upper: 'number',
+    },
+  },
   exec: { tag: 'E', fields: { ...actor, started: 'number', links: 'number' } },
   fork: { tag: 'F', fields: { time: 'number', pid: 'number', ppid: 'number', cgroup: 'id' } },
   exit: { tag: 'X', fields: { time: 'number', pid: 'number', cgroup: 'id', code: 'number' } },
   connect: { tag: 'C', fields: actor },
   stdio: { tag: 'I', fields: actor },
+  open: { tag: 'O', fields: { ...actor, returned: 'number', flags: 'number', owner: 'number' } },
   cgroup: { tag: 'G', fields: { ...head, id: 'id' } },
   cgroup_removed: { tag: 'R', fields: { time: 'number', id: 'id' } },
   heartbeat: { tag: 'H', fields: { time: 'number' } },
 } as const satisfies Record<string, { tag: string; fields: Record<string, Kind> }>
 
 /** Records that belong to a head: the assembler of the program counts them. */
-export const parts = ['text', 'fd', 'socket', 'parent_socket'] as const satisfies (keyof typeof records)[]
+export const parts = ['text', 'fd', 'socket', 'parent_socket', 'inode'] as const satisfies (keyof typeof records)[]
 
 export type RecordName = keyof typeof records
 type ValueOf<K extends Kind> = K extends 'number' ? number : K extends 'id' ? string : Uint8Array
@@ -60,7 +75,16 @@ export type KernelRecord = {
 export type RecordOf<N extends RecordName> = Extract<KernelRecord, { record: N }>
 
 /** What a text record is a piece of. */
-export const sections = { EXECUTABLE: 0, DIRECTORY: 1, ARGUMENTS: 2, CGROUP: 3, PARENT: 4 } as const
+export const sections = {
+  EXECUTABLE: 0,
+  DIRECTORY: 1,
+  ARGUMENTS: 2,
+  CGROUP: 3,
+  PARENT: 4,
+  FILE: 5,
+  REQUESTED: 6,
+  OTHER: 7,
+} as const
 
 /** Limits that both sides know. */
 export const limits = { PATH_DEPTH: 48, ARGS_MAX: 4096, CGROUP_DEPTH: 16, CGROUP_NAME_MAX: 128 } as const

@@ -5,9 +5,10 @@
  * those that forked it: they stay, also when a parent has exited and the kernel calls init the parent. Every process
  * keeps its ancestors' descriptions itself (at most 16), so that nothing else must be kept of the dead.
  */
-import type { Act, Exec, Socket } from './assemble.ts'
+import type { Act, Exec } from './assemble.ts'
 import type { Clock } from './clock.ts'
 import type { Event, ProcessBase } from './event.ts'
+import type { Socket } from './parts.ts'
 import type { RunningProcess } from './proc.ts'
 import { baseName, programName, readsCommandsFrom } from './shells.ts'
 import { stdioOf } from './stdio.ts'
@@ -143,6 +144,14 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
         for (const one of [entry, ...wired]) send('stdio', act.time, one)
         return
       }
+      case 'deed': {
+        const entry = actor(act)
+        const target = act.target === undefined ? undefined : entries.get(act.target)
+        return send(act.type, act.time, entry, {
+          ...act.about,
+          ...(act.target !== undefined && { target: describeTarget(act.target, target, entry) }),
+        })
+      }
       case 'exit': {
         const entry = entries.get(act.pid)
         if (!entry || entry.exited) return
@@ -176,6 +185,19 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
   }
 
   return { apply, prime, size: () => entries.size }
+}
+
+/** A process as another one's target. That cgroups differ does not say that containers do. */
+function describeTarget(pid: number, target: Entry | undefined, by: Entry): Event['target'] {
+  const { name, executable, command_line, user } = target?.described ?? {}
+  return {
+    pid,
+    ...(name !== undefined && { name }),
+    ...(executable && { executable }),
+    ...(command_line !== undefined && { command_line }),
+    ...(user && { user }),
+    ...(target?.cgroup !== undefined && target.cgroup === by.cgroup && { same_container: true }),
+  }
 }
 
 /** /proc tells the start to 10 ms, and the two clocks are read at different times; a number is used again much later. */

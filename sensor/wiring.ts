@@ -12,8 +12,9 @@
  * Only shells that read their commands from such an input count: `sh -c ...` and scripts get no orders from there.
  * The order of events doesn't matter: it is looked at when the shell starts, and when a relay connects or starts.
  */
-import type { Descriptor, Socket } from './assemble.ts'
+
 import type { ProcessBase, Stdio } from './event.ts'
+import type { Descriptor, Socket } from './parts.ts'
 
 export interface Connection {
   ip: string

@@ -50,6 +50,7 @@ describe('from a process in a pod to the alert that the SOC receives', () => {
         '  nodeName: node-a',
         '  clusterName: test-cluster',
         'exporters:',
+        `  spool: { directory: ${directory}/spool }`,
         `  webhooks: [{ name: soc, url: ${soc.url}, retry: { initialDelay: 50ms, maxDelay: 200ms } }]`,
       ].join('\n'),
     )

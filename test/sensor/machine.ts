@@ -2,9 +2,10 @@
  * A machine in little: processes that fork, execute, connect and exit, with descriptors that are inherited and closed
  * on exec as the kernel does it. What they do goes to a process table as the acts that the kernel side would send.
  */
-import type { Act, Descriptor, Socket } from '../../sensor/assemble.ts'
+import type { Act } from '../../sensor/assemble.ts'
 import type { Clock } from '../../sensor/clock.ts'
 import type { Event } from '../../sensor/event.ts'
+import type { Descriptor, Socket } from '../../sensor/parts.ts'
 import { createProcessTable, type Emit } from '../../sensor/processes.ts'
 
 interface Peer {
