@@ -2,9 +2,12 @@
 import { readFileSync } from 'node:fs'
 import { type Static, Type } from 'typebox'
 import { type Document, LineCounter, parseDocument } from 'yaml'
+import { FileConfig } from '../exporters/file.ts'
+import { KubernetesEventsConfig } from '../exporters/kubernetes-events.ts'
 import { OtlpConfig } from '../exporters/otlp.ts'
 import { RedactionConfig } from '../exporters/redaction.ts'
 import { stdoutFormats } from '../exporters/stdout.ts'
+import { SyslogConfig } from '../exporters/syslog.ts'
 import { WebhookConfig } from '../exporters/webhook.ts'
 import { problemIn } from '../rules/problem.ts'
 import { shapeChecker } from '../rules/shape.ts'
@@ -107,6 +110,9 @@ export const Config = Type.Object(
           ),
           webhooks: Type.Optional(Type.Array(Type.Unsafe<WebhookConfig>(WebhookConfig), { default: [] })),
           otlp: Type.Optional(Type.Unsafe<OtlpConfig>(OtlpConfig)),
+          file: Type.Optional(Type.Unsafe<FileConfig>(FileConfig)),
+          syslog: Type.Optional(Type.Unsafe<SyslogConfig>(SyslogConfig)),
+          kubernetesEvents: Type.Optional(Type.Unsafe<KubernetesEventsConfig>(KubernetesEventsConfig)),
           redaction: Type.Optional(RedactionConfig),
         },
         closed,
