@@ -92,6 +92,16 @@ charted('it may read pods and what owns them, and write nothing', () => {
   for (const { verbs } of rules) for (const verb of verbs) expect(['get', 'list', 'watch']).toContain(verb)
 })
 
+charted('only a configuration that asks for Events lets it create them, and nothing else', () => {
+  const rulesOf = (kubernetesEvents: unknown) =>
+    render({ config: { exporters: { kubernetesEvents } } }).find('ClusterRole').rules
+  const writing = { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create'] }
+  const writes = (rules: ReturnType<typeof rulesOf>) =>
+    rules.filter(({ verbs }) => verbs.some((verb) => !['get', 'list', 'watch'].includes(verb)))
+  expect(writes(rulesOf({ enabled: true }))).toEqual([writing])
+  for (const off of [null, {}, { enabled: false }]) expect(writes(rulesOf(off))).toEqual([])
+})
+
 charted('it runs on every node unless told otherwise', () => {
   expect(render().template.spec.tolerations).toEqual([{ operator: 'Exists' }])
 })
