@@ -21,7 +21,8 @@ export async function lockSpool(directory: string, patience: number): Promise<Sp
   const database = new DatabaseSync(join(directory, 'lock'))
   for (let waited = 0; ; waited += between) {
     try {
-      database.exec('BEGIN EXCLUSIVE')
+      // Nothing is ever written, so there is nothing to take back either: no journal beside it.
+      database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
       return { release: () => database.close() }
     } catch (error) {
       const isHeld = error instanceof Error && 'errcode' in error && error.errcode === busy

@@ -70,7 +70,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   let sequence = 0
   let evicted = 0
   let isWritable = true
-  let closed = false
+  let closing: Promise<number> | undefined
   let isNewFile = false
   let syncTimer: NodeJS.Timeout | undefined
 
@@ -209,9 +209,13 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     show()
   }
 
-  async function tidy(): Promise<void> {
+  function expire() {
     for (const lane of lanes.values())
       for (const segment of lane.filter(({ newest }) => newest < now() - maxAge)) evict(segment, 'expired')
+  }
+
+  async function tidy(): Promise<void> {
+    expire()
     if (directory === undefined || isWritable) return show()
     try {
       // New alerts go to disk meanwhile; if that fails, it fails here as well.
@@ -248,7 +252,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     append(alert) {
       const takers = readers.filter((reader) => reader.wants(alert))
       if (takers.length === 0) return
-      if (closed) {
+      if (closing !== undefined) {
         for (const taker of takers) lose(taker, 'shutdown', 1)
         return
       }
@@ -276,28 +280,30 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
         }),
       )
       readers = prepared.map((create) => create())
+      expire()
       release()
       return [...readers]
     },
 
-    async close() {
-      closed = true
-      clearInterval(tidying)
-      if (!isWritable) await tidy()
-      await sync()
-      for (const lane of lanes.values()) for (const segment of lane) seal(segment)
-      const inMemory = readers.map((reader) => ({
-        reader,
-        alerts: directory === undefined || !isWritable ? lossOf(reader) : 0,
-      }))
-      for (const { reader, alerts } of inMemory) lose(reader, 'shutdown', alerts)
-      lock?.release()
-      return Math.max(0, ...inMemory.map(({ alerts }) => alerts))
+    close() {
+      closing ??= close()
+      return closing
     },
   }
 
+  async function close(): Promise<number> {
+    clearInterval(tidying)
+    if (!isWritable) await tidy()
+    await sync()
+    for (const lane of lanes.values()) for (const segment of lane) seal(segment)
+    const losses = readers.map((reader) => ({ reader, alerts: inMemoryAlone(reader) }))
+    for (const { reader, alerts } of losses) lose(reader, 'shutdown', alerts)
+    lock?.release()
+    return Math.max(0, ...losses.map(({ alerts }) => alerts))
+  }
+
   /** Of what it is behind, the alerts that are in memory alone. */
-  function lossOf(reader: AttachedReader): number {
+  function inMemoryAlone(reader: AttachedReader): number {
     const ahead = [...lanes.values()].flat().filter(({ inMemory, last }) => inMemory && last > reader.position)
     return Math.min(
       reader.behind,
