@@ -47,8 +47,8 @@ export interface ApiServerPost {
 }
 
 const complain = complaintAbout('exporters.kubernetesEvents')
-/** The API server refuses an Event whose note is longer, or these names. */
-const longest = { noteBytes: 1024, reason: 128, reportingInstance: 128 }
+/** Bytes: the API server refuses an Event with longer ones. */
+const longest = { note: 1024, reason: 128, reportingInstance: 128 }
 
 /** Undefined if it isn't enabled. Rejects with an error for a person if a value can't be used. */
 export async function kubernetesEvents(
@@ -117,7 +117,7 @@ function eventOf(alert: Alert, { namespace, pod }: Place): object {
     reason: reasonOf(rule.id),
     action: 'Detected',
     reportingController: 'nightjar.dev/sensor',
-    reportingInstance: printable(sensor.node).slice(0, longest.reportingInstance) || 'unknown',
+    reportingInstance: cut(printable(sensor.node), longest.reportingInstance) || 'unknown',
     regarding: {
       apiVersion: 'v1',
       kind: 'Pod',
@@ -126,11 +126,11 @@ function eventOf(alert: Alert, { namespace, pod }: Place): object {
       ...(k8s?.pod?.uid && { uid: k8s.pod.uid }),
       ...(k8s?.container?.name && { fieldPath: `spec.containers{${k8s.container.name}}` }),
     },
-    note: bytes(
+    note: cut(
       printable(
         `${rule.name}${times}: severity ${severity}, priority ${priority}, rule ${rule.pack}/${rule.id}, alert ${id}`,
       ),
-      longest.noteBytes,
+      longest.note,
     ),
   }
 }
@@ -147,9 +147,9 @@ function microTime(time: string): string {
   return `${whole}.${fraction.padEnd(6, '0').slice(0, 6)}Z`
 }
 
-function bytes(text: string, limit: number): string {
+function cut(text: string, bytes: number): string {
   const buffer = Buffer.from(text)
-  if (buffer.length <= limit) return text
+  if (buffer.length <= bytes) return text
   // A character that is cut in two becomes U+FFFD, which takes three bytes.
-  return buffer.subarray(0, limit - 6).toString('utf8')
+  return buffer.subarray(0, bytes - 3).toString('utf8')
 }
