@@ -11,7 +11,7 @@ import { severities } from '../../sensor/alert.ts'
 import { loadConfig } from '../../sensor/config.ts'
 import { openExporting } from '../../sensor/exporting.ts'
 import { createLog } from '../../sensor/log.ts'
-import { sampleAlert } from './sample.ts'
+import { bareAlert } from './sample.ts'
 
 const [configFile = '', countFile = '', total = ''] = process.argv.slice(2)
 const metrics = createMetrics()
@@ -27,7 +27,7 @@ const chunk = 100
 /** More are not raised before some are delivered: the limits of the spool are for another test. */
 const mostWaiting = 20_000
 
-const sample = sampleAlert()
+const sample = bareAlert()
 const waiting = async () => (await metrics.spoolAlerts.get()).values[0]?.value ?? 0
 
 for (let next = statSync(countFile).size; next < Number(total) && !ending; next += chunk) {
