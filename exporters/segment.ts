@@ -9,7 +9,9 @@ import {
   ftruncateSync,
   openSync,
   readFileSync,
+  readSync,
   rmSync,
+  unlinkSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
@@ -23,7 +25,7 @@ import { type Damage, decodeRecords } from './spool-record.ts'
 interface Store {
   append(bytes: Buffer): void
   /** Fewer bytes than asked for, if there are no more or they can't be read. */
-  read(offset: number, length: number): Promise<Buffer>
+  read(offset: number, length: number): Buffer | Promise<Buffer>
   /** On the disk itself, and not only in the kernel's memory. */
   sync(): Promise<void>
   /** No more will be appended. */
@@ -137,7 +139,7 @@ function memoryStore(): Store {
       }
       used += more.copy(bytes, used)
     },
-    read: async (offset, length) => bytes.subarray(offset, Math.min(used, offset + length)),
+    read: (offset, length) => bytes.subarray(offset, Math.min(used, offset + length)),
     sync: async () => {},
     seal() {},
     remove() {
@@ -150,8 +152,8 @@ function memoryStore(): Store {
 const datasync = promisify(fdatasync)
 
 function fileStore(path: string, isNew = true): Store {
-  const { O_WRONLY, O_APPEND, O_CREAT, O_EXCL } = constants
-  let file = isNew ? openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL, 0o600) : undefined
+  const { O_RDWR, O_APPEND, O_CREAT, O_EXCL } = constants
+  let file = isNew ? openSync(path, O_RDWR | O_APPEND | O_CREAT | O_EXCL, 0o600) : undefined
   let length = 0
   let syncing: Promise<void> | undefined
   return {
@@ -165,15 +167,10 @@ function fileStore(path: string, isNew = true): Store {
         throw error
       }
     },
-    async read(offset, length) {
-      try {
-        await using handle = await open(path, 'r')
-        const bytes = Buffer.alloc(length)
-        const { bytesRead } = await handle.read(bytes, 0, length, offset)
-        return bytes.subarray(0, bytesRead)
-      } catch {
-        return Buffer.alloc(0)
-      }
+    read(offset, length) {
+      // What this process has just written is in the kernel's memory: threads would only cost time, much of it on a busy
+      // node. Older files may really be read from a disk.
+      return file === undefined ? readClosed(path, offset, length) : readOpen(file, offset, length)
     },
     async sync() {
       if (file === undefined) return
@@ -188,8 +185,32 @@ function fileStore(path: string, isNew = true): Store {
       void Promise.allSettled([syncing, datasync(closing)]).then(() => closeSync(closing))
     },
     remove() {
-      rmSync(path, { force: true })
+      try {
+        unlinkSync(path)
+      } catch {
+        // Removed by hand, or the volume can't be written any more: then it's found again by the next sensor.
+      }
     },
+  }
+}
+
+function readOpen(file: number, offset: number, length: number): Buffer {
+  try {
+    const bytes = Buffer.allocUnsafe(length)
+    return bytes.subarray(0, readSync(file, bytes, 0, length, offset))
+  } catch {
+    return Buffer.alloc(0)
+  }
+}
+
+async function readClosed(path: string, offset: number, length: number): Promise<Buffer> {
+  try {
+    await using handle = await open(path, 'r')
+    const bytes = Buffer.allocUnsafe(length)
+    const { bytesRead } = await handle.read(bytes, 0, length, offset)
+    return bytes.subarray(0, bytesRead)
+  } catch {
+    return Buffer.alloc(0)
   }
 }
 

@@ -166,7 +166,8 @@ function createReader(subscription: Subscription, lanes: readonly Lane[], source
     for (let length = chunk; ; length *= 4) {
       const { bytes: size, last, alerts } = segment
       const wanted = Math.min(length, size - lane.offset)
-      const bytes = await segment.store.read(lane.offset, wanted)
+      const reading = segment.store.read(lane.offset, wanted)
+      const bytes = reading instanceof Promise ? await reading : reading
       // Evicted in the meantime: what was not read before is counted as lost.
       if (segment.removed) return true
       const { records, damaged, rest } = decodeRecords(bytes)
