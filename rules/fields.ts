@@ -2,7 +2,7 @@
  * The fields that a rule may name: every leaf of the event, flattened from the one definition in sensor/event.ts, with
  * its type, its meaning and the event types that can carry it. A field compiles to a getter.
  */
-import { Event, type EventType, eventTypes } from '../sensor/event.ts'
+import { carried, Event, type EventType, eventTypes } from '../sensor/event.ts'
 
 export type FieldType = 'string' | 'ip' | 'integer' | 'number' | 'boolean'
 export type Scalar = string | number | boolean
@@ -36,15 +36,19 @@ interface Shape {
   items?: Shape
 }
 
-const ofProcesses: readonly EventType[] = ['exec', 'exit', 'connect', 'stdio']
+/** Every event but the sensor's own is of a process. */
+const ofProcesses = eventTypes.filter((type) => type !== 'gap')
+
+const carrying = (object: string): readonly EventType[] =>
+  eventTypes.filter((type) => (carried[type] as readonly string[]).includes(object))
 
 /** Which event types carry what. The longest name that a field begins with decides. */
 const carriers: Readonly<Record<string, readonly EventType[]>> = {
+  ...Object.fromEntries(Object.keys(Event.properties).map((object) => [object, carrying(object)])),
   event: eventTypes,
   type: eventTypes,
   time: eventTypes,
   host: eventTypes,
-  gap: ['gap'],
   process: ofProcesses,
   'process.exit_code': ['exit'],
   container: ofProcesses,
@@ -52,9 +56,6 @@ const carriers: Readonly<Record<string, readonly EventType[]>> = {
   'k8s.node': eventTypes,
   'k8s.cluster': eventTypes,
   identity: ofProcesses,
-  destination: ['connect'],
-  source: ['connect'],
-  network: ['connect'],
 }
 
 /** Event types that carry the field of that name; none if no row of the table covers it. */

@@ -1,6 +1,6 @@
 /** The alert: what leaves the sensor. `schema` names this version of the shape; changing it breaks receivers. */
 import { type Static, Type } from 'typebox'
-import { Container, Event, eventTypes, Identity, K8s, processProperties } from './event.ts'
+import { Event, eventTypes, processProperties } from './event.ts'
 
 export const severities = ['critical', 'high', 'medium', 'low', 'info'] as const
 export type Severity = (typeof severities)[number]
@@ -15,6 +15,10 @@ const process = {
   ...processProperties,
   start_time: Type.Optional(Rfc3339('When the process was forked.')),
 }
+
+/** What the event tells besides who did it and when: as it is. */
+const { type: _, time: __, process: ___, ...told } = Event.properties
+const { container: ____, k8s: _____, identity: ______, host: _______, ...done } = told
 
 const AlertProcess = Type.Object({ ...process, ancestors: Type.Optional(Type.Array(Type.Object(process))) })
 
@@ -49,19 +53,12 @@ export const Alert = Type.Object(
           event: Type.Object({ type: Type.Enum([...eventTypes]) }),
           time: Rfc3339('Time of the kernel event.'),
           process: Type.Optional(AlertProcess),
-          destination: Event.properties.destination,
+          ...done,
         }),
         { description: 'Of a rule that is a sequence: the events of the steps before, oldest first.' },
       ),
     ),
-    destination: Event.properties.destination,
-    source: Event.properties.source,
-    network: Event.properties.network,
-    gap: Event.properties.gap,
-    container: Type.Optional(Container),
-    k8s: Type.Optional(K8s),
-    host: Event.properties.host,
-    identity: Type.Optional(Identity),
+    ...told,
     count: Type.Integer({ minimum: 1, description: 'How many matches this alert stands for.' }),
     first_seen: Rfc3339('Time of the first of them.'),
     last_seen: Rfc3339('Time of the last of them.'),

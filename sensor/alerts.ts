@@ -31,11 +31,12 @@ export function createAlert(match: Match, sensor: { node: string; lostEvents: nu
   }
 }
 
-const earlierStep = ({ type, time, process, destination }: Event) => ({
+/** Where it ran and as whom is in the alert already. */
+const earlierStep = ({ type, time, process, container: _, k8s: __, identity: ___, host: ____, ...told }: Event) => ({
   event: { type },
   time: rfc3339(time),
   ...(process && { process: described(process) }),
-  ...(destination && { destination }),
+  ...told,
 })
 
 function described({ ancestors, ...process }: Process): Alert['process'] {

@@ -5,31 +5,21 @@
  * and thread id, its head last. A head whose parts are not all there (the buffer overflowed between them) is passed on
  * with what came, marked incomplete; parts whose head never comes are dropped and reported.
  */
-import ipaddr from 'ipaddr.js'
+
 import { type KernelRecord, limits, type RecordOf, sections } from '../bpf/records.ts'
-
-/** The remote end of a socket, as the kernel has it. */
-export interface Socket {
-  family: 'ipv4' | 'ipv6' | 'unix' | 'other'
-  stream: boolean
-  listening: boolean
-  /** Dotted or colon form; absent for a socket that is not connected. */
-  ip?: string
-  port: number
-  localPort: number
-}
-
-/** One of the descriptors 0, 1, 2. */
-export interface Descriptor {
-  /** st_mode of the file. */
-  mode: number
-  /** `device:inode`: the two ends of a pipe have it in common. */
-  inode: string
-  /** st_rdev: what a character device is. */
-  node: number
-  /** Set for a socket. */
-  socket?: Socket
-}
+import { type Told, toldBy } from './deeds.ts'
+import {
+  addressIn,
+  type Descriptor,
+  decode,
+  inSection,
+  type Part,
+  pathOf,
+  type Socket,
+  socketOf,
+  stdioOf,
+  textOf,
+} from './parts.ts'
 
 interface Base {
   /** CLOCK_MONOTONIC, nanoseconds. */
@@ -48,6 +38,14 @@ export interface Exec extends Actor {
   started: number
   path?: string
   deleted: boolean
+  /** Of the executable: st_mode, the number of its kind of file system, who owns it. */
+  executable: { mode: number; magic: number; upper: boolean; owner: number; group: number }
+  realUid: number
+  realGid: number
+  /** Sets of capabilities, each one decimal number: the effective ones, and those that any program inherits. */
+  capabilities: string
+  ambient: string
+  inUserNamespace: boolean
   /** Absent only if its lines were lost. */
   directory?: string
   args: string[]
@@ -68,17 +66,21 @@ export interface StdioWired extends Actor {
   act: 'stdio'
   stdio: (Descriptor | undefined)[]
 }
+export interface Deed extends Actor, Told {
+  act: 'deed'
+}
 export type Act =
+  | Deed
   | Exec
   | Connect
   | StdioWired
   | (Base & { act: 'fork'; pid: number; ppid: number; cgroup: string })
   | (Base & { act: 'exit'; pid: number; code: number })
+  | (Base & { act: 'sensor'; pids: number[] })
   | (Base & { act: 'cgroup'; id: string; path: string })
   | (Base & { act: 'cgroup_removed'; id: string })
 
-type Head = RecordOf<'exec' | 'connect' | 'stdio' | 'cgroup'>
-type Part = RecordOf<'text' | 'fd' | 'socket' | 'parent_socket'>
+type Head = Extract<KernelRecord, { parts: number }>
 
 export interface AssemblerEvents {
   act(act: Act): void
@@ -117,7 +119,9 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
         case 'text':
         case 'fd':
         case 'socket':
-        case 'parent_socket': {
+        case 'parent_socket':
+        case 'inode':
+        case 'address': {
           const key = `${record.time} ${record.tid}`
           const parts = waiting.get(key)
           if (parts) parts.push(record)
@@ -137,6 +141,8 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
           })
         case 'exit':
           return events.act({ act: 'exit', time: record.time, pid: record.pid, code: record.code })
+        case 'sensor':
+          return events.act({ act: 'sensor', time: record.time, pids: [record.pid, record.ppid] })
         case 'cgroup_removed':
           return events.act({ act: 'cgroup_removed', time: record.time, id: record.id })
         case 'cgroup': {
@@ -154,17 +160,23 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
             socket: socketOf(socket),
           })
         }
+        case 'datagram': {
+          const peer = addressIn(take(record))
+          if (!peer) return // counted in take
+          const socket: Socket = { ...peer, stream: false, listening: false, localPort: record.local_port }
+          return events.act({ act: 'connect', ...actor(record), socket })
+        }
         case 'stdio':
           return events.act({ act: 'stdio', ...actor(record), stdio: stdioOf(take(record)) })
+        default: {
+          const parts = take(record)
+          const told = toldBy(record, parts, parts.length === record.parts)
+          if (told) events.act({ act: 'deed', ...actor(record), ...told })
+        }
       }
     },
   }
 }
-
-/** include/linux/socket.h */
-const families: Record<number, Socket['family']> = { 1: 'unix', 2: 'ipv4', 10: 'ipv6' }
-const TCP_LISTEN = 10
-const SOCK_STREAM = 1
 
 const actor = ({ time, pid, ppid, cgroup, uid, gid }: Actor): Actor => ({ time, pid, ppid, cgroup, uid, gid })
 
@@ -180,6 +192,18 @@ function execOf(record: RecordOf<'exec'>, parts: Part[]): Exec {
     started: record.started,
     ...(path !== undefined && { path }),
     deleted: record.links === 0,
+    executable: {
+      mode: record.mode,
+      magic: record.magic,
+      upper: record.upper !== 0,
+      owner: record.owner,
+      group: record.group,
+    },
+    realUid: record.real_uid,
+    realGid: record.real_gid,
+    capabilities: record.capabilities,
+    ambient: record.ambient,
+    inUserNamespace: record.user_level > 0,
     ...(directory !== undefined && { directory }),
     args: splitArguments(text.bytes),
     argsCut: text.bytes.length < text.length || (!whole && text.length === 0), // argv[0] is always there
@@ -188,45 +212,6 @@ function execOf(record: RecordOf<'exec'>, parts: Part[]): Exec {
     ...(parent.length > 0 && parent.bytes.length === parent.length && { parentName: decode(parent.bytes) }),
     incomplete: !whole,
   }
-}
-
-const inSection =
-  (section: number) =>
-  (part: Part): part is RecordOf<'text'> =>
-    part.record === 'text' && part.section === section
-
-/** Chunks of one text -> the text up to the first chunk that was lost, and the length that it has in the kernel. */
-function textOf(chunks: RecordOf<'text'>[]): { bytes: Buffer; length: number } {
-  const sent: Uint8Array[] = []
-  let end = 0
-  for (const chunk of chunks) {
-    if (chunk.at !== end) break
-    sent.push(chunk.bytes)
-    end += chunk.bytes.length
-  }
-  return { bytes: Buffer.concat(sent), length: chunks[0]?.length ?? 0 }
-}
-
-/**
- * Path components, last first -> the path; undefined without any. A path begins with `…` if it is too deep to be sent,
- * or if it is not known to be `whole`: then its last name is right, and any other may be missing.
- */
-function pathOf(parts: Part[], section: number, whole: boolean): string | undefined {
-  const components = new Map<number, RecordOf<'text'>[]>()
-  for (const part of parts.filter(inSection(section))) {
-    const chunks = components.get(part.index)
-    if (chunks) chunks.push(part)
-    else components.set(part.index, [part])
-  }
-  if (components.size === 0) return undefined
-  const texts = [...components.values()].map(textOf)
-  const last = components.has(0) ? texts[0] : undefined
-  if (!whole && (!last || last.bytes.length < last.length)) return undefined
-  const path = `/${texts
-    .map(({ bytes }) => decode(cutAtNul(bytes)))
-    .reverse()
-    .join('/')}`
-  return !whole || components.has(limits.PATH_DEPTH - 1) ? `…${path}` : path
 }
 
 /**
@@ -238,55 +223,6 @@ function cgroupPath(parts: Part[], expected: number): string | undefined {
   if (parts.length !== expected || names.some(({ index }) => index === limits.CGROUP_DEPTH - 1)) return undefined
   const path = pathOf(names, sections.CGROUP, true)
   return path?.split('/').some((name) => Buffer.byteLength(name) >= limits.CGROUP_NAME_MAX) ? undefined : path
-}
-
-const stdioOf = (parts: Part[]): (Descriptor | undefined)[] =>
-  [0, 1, 2].map((at) => {
-    const file = parts.find((part) => part.record === 'fd' && part.at === at)
-    const socket = parts.find((part) => part.record === 'socket' && part.at === at)
-    if (file?.record !== 'fd') return undefined
-    const { mode, inode, device, node } = file
-    return { mode, inode: `${device}:${inode}`, node, ...(socket && { socket: socketOf(socket) }) }
-  })
-
-function socketOf(part: Part): Socket {
-  if (part.record !== 'socket' && part.record !== 'parent_socket') throw new TypeError(part.record)
-  const listening = part.state === TCP_LISTEN
-  const family = families[part.family] ?? 'other'
-  if (family === 'unix' || family === 'other')
-    return { family, stream: part.type === SOCK_STREAM, listening, port: 0, localPort: 0 }
-  const port = swap16(part.peer_port_be)
-  const ip = family === 'ipv4' ? ipv4(part.peer4) : ipv6(part)
-  return {
-    family,
-    stream: part.type === SOCK_STREAM,
-    listening,
-    ...(port !== 0 && { ip }),
-    port,
-    localPort: part.local_port,
-  }
-}
-
-const swap16 = (value: number) => ((value & 0xff) << 8) | ((value >> 8) & 0xff)
-
-/** A big-endian address that was read as a little-endian number: its first byte is the lowest. */
-const octets = (value: number) => [0, 8, 16, 24].map((shift) => (value >>> shift) & 0xff)
-const ipv4 = (value: number) => octets(value).join('.')
-
-/** RFC 5952 text form; an IPv4-mapped address in its IPv4 form. */
-function ipv6(part: RecordOf<'socket' | 'parent_socket'>): string {
-  const bytes = [part.peer6_0, part.peer6_1, part.peer6_2, part.peer6_3].flatMap(octets)
-  const address = new ipaddr.IPv6(bytes)
-  return address.isIPv4MappedAddress() ? address.toIPv4Address().toString() : address.toString()
-}
-
-/** A byte order mark is a character as any other: dropped, it would make one name look like another. */
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
-const decode = (bytes: Uint8Array) => decoder.decode(bytes)
-
-function cutAtNul(bytes: Buffer): Buffer {
-  const end = bytes.indexOf(0)
-  return end < 0 ? bytes : bytes.subarray(0, end)
 }
 
 /** argv as it lies in memory: strings, each ended by a NUL. */

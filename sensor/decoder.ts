@@ -78,10 +78,11 @@ export function createDecoder(events: DecoderEvents): Decoder {
 
 /** One line without its newline -> a record, or undefined where the line is not exactly one. */
 export function decodeLine(line: string): KernelRecord | undefined {
-  const layout = layouts.get(line.charAt(0))
-  if (!layout || line.charAt(1) !== ' ') return undefined
+  const tagEnd = line.indexOf(' ')
+  const layout = layouts.get(line.slice(0, Math.max(tagEnd, 0)))
+  if (!layout) return undefined
   const record: Record<string, unknown> = { record: layout.record }
-  let at = 2
+  let at = tagEnd + 1
   for (const [name, kind] of layout.fields) {
     if (at > line.length) return undefined
     const space = kind === 'bytes' ? -1 : line.indexOf(' ', at)

@@ -7,9 +7,41 @@
  */
 import { type Static, Type } from 'typebox'
 
-/** Every type of event. `gap` is the sensor's own: it was blind, or lost events, and for how long. */
-export const eventTypes = ['exec', 'exit', 'connect', 'stdio', 'gap'] as const
-export type EventType = (typeof eventTypes)[number]
+/**
+ * Every type of event, with what it tells besides who did it. `gap` is the sensor's own: it was blind, or lost events,
+ * and for how long.
+ */
+export const carried = {
+  exec: [],
+  exit: [],
+  open: ['file', 'target', 'error'],
+  connect: ['destination', 'source', 'network', 'error'],
+  dns: ['dns', 'destination', 'network'],
+  listen: ['source', 'network'],
+  accept: ['source', 'destination', 'network'],
+  stdio: [],
+  ptrace: ['ptrace', 'target', 'error'],
+  namespace: ['namespace', 'target', 'error'],
+  mount: ['mount', 'error'],
+  module: ['module', 'file', 'error'],
+  bpf: ['bpf', 'error'],
+  credentials: ['credentials', 'error'],
+  chmod: ['file', 'error'],
+  chown: ['file', 'error'],
+  link: ['file', 'error'],
+  rename: ['file', 'error'],
+  unlink: ['file', 'error'],
+  mkdir: ['file', 'error'],
+  memfd: ['file', 'error'],
+  socket: ['socket', 'error'],
+  io_uring: ['io_uring', 'error'],
+  kill: ['signal', 'target', 'error'],
+  syscall: ['syscall', 'error'],
+  gap: ['gap'],
+} as const satisfies Record<string, readonly string[]>
+
+export type EventType = keyof typeof carried
+export const eventTypes = Object.keys(carried) as EventType[]
 
 const text = (n: number, description: string) => Type.Optional(Type.String({ n, description }))
 const integer = (n: number, description: string) => Type.Optional(Type.Integer({ n, description }))
@@ -22,6 +54,7 @@ const named = (n: number, description: string) =>
 const Address = Type.Object({
   ip: text(1, 'IP address; an IPv4 address mapped into IPv6 is written as IPv4.'),
   port: integer(2, 'Port number.'),
+  path: text(3, 'Of a unix socket: its path as it was bound; an abstract name begins with @.'),
 })
 
 const Relay = Type.Object({
@@ -61,6 +94,13 @@ export const processProperties = {
         path: text(1, 'Path of the executed file as the kernel resolved it, seen from the root of the process.'),
         name: text(2, 'Last component of the path.'),
         deleted: flag(4, 'The file has no name left: unlinked, or never had one (memfd).'),
+        upper_layer: flag(
+          5,
+          "The file was made or changed in the container: it is in overlayfs' upper layer, not in the image.",
+        ),
+        filesystem: text(6, 'Kind of the file system that holds it: overlay, tmpfs, ext4, nfs ...'),
+        setuid: flag(7, 'Its mode has the set-user-id bit.'),
+        setgid: flag(8, 'Its mode has the set-group-id bit.'),
       },
       { n: 5 },
     ),
@@ -92,6 +132,7 @@ export const processProperties = {
       { n: 18, description: 'The program that this process ran before it executed this one: nc in `nc -e /bin/sh`.' },
     ),
   ),
+  capabilities: texts(19, 'Effective capabilities when it was executed, such as CAP_SYS_ADMIN.'),
   exit_code: integer(17, 'Exit code; 128 + signal number for a process ended by a signal.'),
 }
 
@@ -166,6 +207,44 @@ export const Identity = Type.Object({
   ),
 })
 
+/** Names follow ECS, where it has one: https://www.elastic.co/docs/reference/ecs/ecs-file */
+export const File = Type.Object({
+  path: text(1, 'Path as the kernel resolved it, seen from the root of the process. Of rename and link: the new name.'),
+  name: text(2, 'Last component of the path.'),
+  directory: text(3, 'The path without its last component.'),
+  requested_path: text(4, 'The string that the program passed, where it is another than the path.'),
+  access: texts(5, 'open: what was asked for: read, write, create, truncate, append.'),
+  type: text(6, 'regular, directory, symlink, character_device, block_device, pipe, socket.'),
+  filesystem: text(7, 'Kind of the file system that holds it: overlay, tmpfs, proc, sysfs, cgroup2 ...'),
+  inode: text(8, 'device:inode. Two names of one file (hard links) have it in common.'),
+  mode: text(9, 'Permission bits, octal, such as 0644 or 4755. chmod: the new ones.'),
+  setuid: flag(10, 'The mode has the set-user-id bit.'),
+  setgid: flag(11, 'The mode has the set-group-id bit.'),
+  uid: integer(12, 'User that owns it. chown: the new one.'),
+  gid: integer(13, 'Group that owns it. chown: the new one.'),
+  previous_path: text(14, 'rename: the name that it had before.'),
+  target_path: text(15, 'link: what the new name leads to: of a hard link another path, of a symbolic one its text.'),
+  link_type: text(16, 'link: hard or symbolic.'),
+  links: integer(17, 'How many names it has. unlink: before it.'),
+  upper_layer: flag(18, "Made or changed in the container: in overlayfs' upper layer, not in the image."),
+})
+
+/** The process that something is done to, by what the process table knows of it. */
+const Target = Type.Object({
+  pid: processProperties.pid,
+  name: processProperties.name,
+  executable: processProperties.executable,
+  command_line: processProperties.command_line,
+  user: processProperties.user,
+  same_container: flag(20, 'It runs in the same container as the process that does it, or both on the host.'),
+  sensor: flag(21, 'It is a process of this sensor.'),
+})
+
+const Credentials = Type.Object({
+  user: Type.Optional(Type.Object({ id: integer(1, 'Effective user id.') }, { n: 1 })),
+  group: Type.Optional(Type.Object({ id: integer(1, 'Effective group id.') }, { n: 2 })),
+})
+
 export const Event = Type.Object({
   type: Type.Enum([...eventTypes], { n: 1, description: 'What happened.' }),
   time: Type.Number({
@@ -174,13 +253,21 @@ export const Event = Type.Object({
   }),
   process: Type.Optional(Type.Object(Process.properties, { n: 3, description: 'Who did it.' })),
   destination: Type.Optional(
-    Type.Object(Address.properties, { n: 4, description: 'connect: the remote end, from the socket.' }),
+    Type.Object(Address.properties, {
+      n: 4,
+      description: 'connect: the remote end, from the socket. dns: the server that is asked. accept: the local end.',
+    }),
   ),
-  source: Type.Optional(Type.Object(Address.properties, { n: 5, description: 'connect: the local end.' })),
+  source: Type.Optional(
+    Type.Object(Address.properties, {
+      n: 5,
+      description: 'connect: the local end. listen: what is listened on. accept: the remote end.',
+    }),
+  ),
   network: Type.Optional(
     Type.Object(
-      { transport: text(1, 'tcp or udp.'), type: text(2, 'ipv4 or ipv6.') },
-      { n: 6, description: 'connect: the transport.' },
+      { transport: text(1, 'tcp, udp or unix.'), type: text(2, 'ipv4 or ipv6.') },
+      { n: 6, description: 'The transport.' },
     ),
   ),
   gap: Type.Optional(
@@ -203,9 +290,124 @@ export const Event = Type.Object({
       { n: 11, description: 'The node.' },
     ),
   ),
+  file: Type.Optional(Type.Object(File.properties, { n: 12, description: 'The file that it was done to.' })),
+  error: Type.Optional(
+    Type.Object(
+      { code: text(1, 'Such as EACCES or ENOENT.') },
+      { n: 13, description: 'Set when the kernel refused: it was tried, and did not happen.' },
+    ),
+  ),
+  target: Type.Optional(
+    Type.Object(Target.properties, {
+      n: 14,
+      description:
+        'The process that it was done to. open: whose /proc/<pid> the file belongs to, if it is of another process.',
+    }),
+  ),
+  ptrace: Type.Optional(
+    Type.Object(
+      {
+        request: text(1, 'attach, seize, traceme, peek, poke, set_registers, process_vm_readv or process_vm_writev.'),
+      },
+      { n: 15, description: 'ptrace: what was asked.' },
+    ),
+  ),
+  namespace: Type.Optional(
+    Type.Object(
+      {
+        operation: text(1, 'unshare, clone or setns.'),
+        types: texts(2, 'mount, pid, network, ipc, uts, user, cgroup, time.'),
+        host: flag(3, 'setns: one of the namespaces entered is the initial one of the machine.'),
+      },
+      { n: 16, description: 'namespace: what was made or entered.' },
+    ),
+  ),
+  mount: Type.Optional(
+    Type.Object(
+      {
+        operation: text(1, 'mount, bind, remount, move, propagation, umount or pivot_root.'),
+        source: text(2, 'What is mounted, as the program said it: a device, a directory.'),
+        target: text(3, 'Where: as the kernel resolved it if it can be told, else as the program said it.'),
+        filesystem: text(4, 'Kind of file system, such as proc, overlay, cgroup.'),
+        flags: texts(5, 'Such as MS_RDONLY, MS_BIND, MS_REC.'),
+      },
+      { n: 17, description: 'mount: what was mounted, moved or taken away.' },
+    ),
+  ),
+  module: Type.Optional(
+    Type.Object(
+      { operation: text(1, 'load or unload.'), name: text(2, 'Name of the kernel module.') },
+      { n: 18, description: 'module: the kernel module.' },
+    ),
+  ),
+  bpf: Type.Optional(
+    Type.Object(
+      {
+        operation: text(1, 'Such as program_load, program_attach, map_create, object_pin.'),
+        type: text(2, 'Type of the program, such as kprobe, tracepoint, xdp, lsm.'),
+        name: text(3, 'Name of the program.'),
+      },
+      { n: 19, description: 'bpf: what was loaded.' },
+    ),
+  ),
+  credentials: Type.Optional(
+    Type.Object(
+      {
+        operation: text(1, 'setuid, setgid, capset (each with its variants), or exec for a set-user-id program.'),
+        previous: Type.Optional(Type.Object(Credentials.properties, { n: 2, description: 'What they were before.' })),
+        gained: texts(3, 'Effective capabilities that it did not have before, such as CAP_SYS_ADMIN.'),
+      },
+      { n: 20, description: 'credentials: how they changed; the new ones are in process.user and process.group.' },
+    ),
+  ),
+  socket: Type.Optional(
+    Type.Object(
+      {
+        family: text(1, 'ipv4, ipv6, packet, netlink, alg, vsock, bluetooth, or a number.'),
+        type: text(2, 'stream, datagram, raw, packet, seqpacket, or a number.'),
+        protocol: integer(3, 'Protocol number; of ipv4 and ipv6 an IPPROTO_, of packet an ETH_P_.'),
+      },
+      { n: 21, description: 'socket: a raw or packet socket, or one of a rare family, was made.' },
+    ),
+  ),
+  io_uring: Type.Optional(
+    Type.Object(
+      { operation: text(1, 'setup, or the opcode of a request such as openat, connect, unlinkat.') },
+      { n: 22, description: 'io_uring: what was asked of the ring.' },
+    ),
+  ),
+  signal: Type.Optional(
+    Type.Object(
+      { name: text(1, 'Such as SIGKILL.'), number: integer(2, 'Its number.') },
+      { n: 23, description: 'kill: the signal.' },
+    ),
+  ),
+  syscall: Type.Optional(
+    Type.Object(
+      { name: text(1, 'Such as userfaultfd, open_by_handle_at, kexec_load, iopl.') },
+      { n: 24, description: 'syscall: a rare system call that ordinary programs have no use for.' },
+    ),
+  ),
+  dns: Type.Optional(
+    Type.Object(
+      {
+        question: Type.Optional(
+          Type.Object(
+            {
+              name: text(1, 'The name asked for, in lower case, without the dot at its end.'),
+              type: text(2, 'Such as A, AAAA, TXT, MX; TYPE65280 for one without a name.'),
+            },
+            { n: 1 },
+          ),
+        ),
+      },
+      { n: 25, description: 'dns: the question, as it was sent.' },
+    ),
+  ),
 })
 
 export type Event = Static<typeof Event>
+export type File = Static<typeof File>
 export type Process = Static<typeof Process>
 export type ProcessBase = Static<typeof ProcessBase>
 export type Stdio = Static<typeof Stdio>

@@ -1,6 +1,7 @@
 /** A descriptor as the kernel has it -> what a rule reads about it. */
-import type { Descriptor, Socket } from './assemble.ts'
+
 import type { Stdio } from './event.ts'
+import type { Descriptor, Socket } from './parts.ts'
 
 /** include/uapi/linux/stat.h */
 const kinds = new Map([

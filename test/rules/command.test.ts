@@ -202,7 +202,7 @@ test('fields: every field with type, event types and meaning', () => {
     type: 'ip',
     multiple: false,
     description: 'IP address; an IPv4 address mapped into IPv6 is written as IPv4.',
-    event_types: ['connect'],
+    event_types: ['connect', 'dns', 'accept'],
     operators: ['equals', 'in', 'cidr', 'exists'],
   })
   expect(rows.find(({ name }) => name === 'process.command_args').operators).toContain('subset')

@@ -70,7 +70,7 @@ test('a value that is absent, null or of another type counts as absent', () => {
 })
 
 test('the table of carriers knows what a type of event cannot have', () => {
-  expect(carriersOf('destination.ip')).toEqual(['connect'])
+  expect(carriersOf('destination.ip')).toEqual(['connect', 'dns', 'accept'])
   expect(carriersOf('process.exit_code')).toEqual(['exit'])
   expect(carriersOf('container.id')).not.toContain('gap')
   expect(carriersOf('k8s.node.name')).toContain('gap')

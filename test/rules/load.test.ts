@@ -120,7 +120,7 @@ test('an operand of the wrong type or kind', () => {
       '"(?=a)": invalid or unsupported Perl syntax: `(?=`',
       'a regular expression in RE2 syntax',
     ],
-    [{ 'event.type': 'exce' }, '"exce"', 'one of exec, exit, connect, stdio, gap'],
+    [{ 'event.type': 'exce' }, '"exce"', `one of ${eventTypes.join(', ')}`],
     [
       { 'process.name': {} },
       'an empty object',
@@ -177,7 +177,7 @@ test('a field that no event of the rule carries', () => {
     {
       path: '$.rules[0].when["destination.ip"]',
       found: 'the field destination.ip, which events of type exec never carry',
-      expected: 'a field of theirs; destination.ip is on connect',
+      expected: 'a field of theirs; destination.ip is on connect, dns, accept',
     },
   ])
   expect(faults({ on: ['exec', 'connect'], when: { 'destination.ip': '10.0.0.1' } })).toEqual([])

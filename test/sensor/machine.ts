@@ -2,9 +2,10 @@
  * A machine in little: processes that fork, execute, connect and exit, with descriptors that are inherited and closed
  * on exec as the kernel does it. What they do goes to a process table as the acts that the kernel side would send.
  */
-import type { Act, Descriptor, Socket } from '../../sensor/assemble.ts'
+import type { Act } from '../../sensor/assemble.ts'
 import type { Clock } from '../../sensor/clock.ts'
 import type { Event } from '../../sensor/event.ts'
+import type { Descriptor, Socket } from '../../sensor/parts.ts'
 import { createProcessTable, type Emit } from '../../sensor/processes.ts'
 
 interface Peer {
@@ -48,6 +49,16 @@ export const networkSocket = (socket: Socket): Descriptor => {
 
 const socketTo = (peer: Peer, localPort: number): Socket => {
   return { family: peer.ip.includes(':') ? 'ipv6' : 'ipv4', stream: true, listening: false, ...peer, localPort }
+}
+
+/** An executable of root's on a disk, without special bits, run by root without capabilities. */
+export const plainProgram = {
+  executable: { mode: 0o100755, magic: 0xef53, upper: false, owner: 0, group: 0 },
+  realUid: 0,
+  realGid: 0,
+  capabilities: '0',
+  ambient: '0',
+  inUserNamespace: false,
 }
 
 export function machine() {
@@ -120,6 +131,7 @@ export function machine() {
         started: self.started,
         path: `/usr/bin/${words[0]}`,
         deleted: false,
+        ...plainProgram,
         directory: '/',
         args: words,
         argsCut: false,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Descriptor, Socket } from '../../sensor/assemble.ts'
+import type { Descriptor, Socket } from '../../sensor/parts.ts'
 import { stdioOf } from '../../sensor/stdio.ts'
 
 const unknown = () => undefined
