@@ -4,8 +4,9 @@
  *
  * An attempt that failed is made again, after a growing time, for as long as the spool keeps the alert. What the receiver
  * refuses goes to the dead letters; of a batch it's found out which alert that was. An alert that failed ten times may be
- * the cause itself: then others are tried in between, and if they pass while it fails ten times more it's given up, so one
- * alert that breaks its receiver doesn't hold up the others for ever.
+ * the cause itself: from then on others are tried in between, and when it has failed twenty times more, each time after
+ * another was delivered, it's given up. So an alert that breaks its receiver doesn't hold up the others for ever, and an
+ * outage costs none.
  */
 import type { Alert } from '../sensor/alert.ts'
 import { backoff } from './backoff.ts'
@@ -40,6 +41,8 @@ export interface Delivery {
 
 /** Failures after which an alert, and not the receiver, is suspected. */
 const suspicious = 10
+/** Failures, each after a delivery of another alert, after which it's given up. */
+const hopeless = 20
 
 export function startDelivery(options: DeliveryOptions): Delivery {
   const { receiver, reader, deadLetters, maxAge, metrics, log, random, now } = options
@@ -131,14 +134,15 @@ export function startDelivery(options: DeliveryOptions): Delivery {
    * True when all are delivered or given up; false when everything is stopped before.
    *
    * @param failures how often they have failed, as part of a larger batch
-   * @param others how many deliveries had succeeded when they failed first
    */
-  async function deliver(all: readonly Sendable[], failures = 0, others = successes): Promise<boolean> {
+  async function deliver(all: readonly Sendable[], failures = 0): Promise<boolean> {
     let entries = all
+    let others = successes
+    /** Failures each of which came after another alert was delivered. */
+    let ownFailures = 0
     const halves = async () => {
       const middle = Math.ceil(entries.length / 2)
-      const first = await deliver(entries.slice(0, middle), failures, others)
-      return first && (await deliver(entries.slice(middle), failures, others))
+      return (await deliver(entries.slice(0, middle), failures)) && (await deliver(entries.slice(middle), failures))
     }
     while (!stopped) {
       const outcome = await attempt(entries.map(({ alert }) => alert))
@@ -154,19 +158,19 @@ export function startDelivery(options: DeliveryOptions): Delivery {
       if (stopped) return false
       failures++
       failed(outcome)
+      if (successes > others) ownFailures++
+      others = successes
       entries = withoutExpired(entries)
       if (entries.length === 0) return true
-      if (failures >= suspicious) {
-        if (closed === undefined) await tryAnother()
-        const isTheCause = successes > others
-        if (isTheCause && entries.length > 1) return halves()
-        if (isTheCause && failures >= 2 * suspicious) {
-          giveUp(entries, 'given_up', `failed ${failures} times while others were delivered: ${outcome.detail}`)
-          return true
-        }
+      if (failures >= suspicious && ownFailures > 0 && entries.length > 1) return halves()
+      if (ownFailures >= hopeless) {
+        giveUp(entries, 'given_up', `failed ${failures} times while others were delivered: ${outcome.detail}`)
+        return true
       }
-      // In a shutdown the waits are short again: there may be no later.
-      await pause(backoff(closed === undefined ? failures : 1, delays, random(), outcome.retryAfter))
+      if (failures >= suspicious && closed === undefined) await tryAnother()
+      // Short when others pass, and in a shutdown: there may be no later.
+      const isShort = successes > others || closed !== undefined
+      await pause(backoff(isShort ? 1 : failures, delays, random(), outcome.retryAfter))
     }
     return false
   }

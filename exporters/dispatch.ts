@@ -30,7 +30,7 @@ interface Running {
   readonly delivery: Delivery
 }
 
-/** Of one receiver, a minute. */
+/** Of one receiver and kind, a minute. */
 const mostLogLines = 30
 
 export async function openDispatch(receivers: readonly Receiver[], options: DispatchOptions): Promise<Dispatch> {
@@ -44,13 +44,14 @@ export async function openDispatch(receivers: readonly Receiver[], options: Disp
     return receivers.flatMap((receiver, index) => {
       const reader = readers[index]
       if (reader === undefined) return []
-      const log = sparingLog(options.log, mostLogLines, () => performance.now())
+      // One for each: a receiver that comes and goes must not crowd out what is given up.
+      const log = () => sparingLog(options.log, mostLogLines, () => performance.now())
       const about = { exporter: receiver.name, receiver: receiver.address }
-      const dead = deadLetters(spool.directory, about, log)
+      const dead = deadLetters(spool.directory, about, log())
       return {
         receiver,
         reader,
-        delivery: startDelivery({ receiver, reader, deadLetters: dead, maxAge, metrics, log, random, now }),
+        delivery: startDelivery({ receiver, reader, deadLetters: dead, maxAge, metrics, log: log(), random, now }),
       }
     })
   }
