@@ -2,10 +2,12 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { EventType } from '../sensor/event.ts'
+import { fileFilter, requestedMax, sets, tablesOf } from './file-filter.ts'
+import type { Interest, Interests } from './interest.ts'
 import { limits, parts, type RecordName, records, sections } from './records.ts'
 
 /** Event families: those that the process table always needs, and those that are sent only if a rule is on them. */
-const families: { fragment: string; wantedBy?: EventType[] }[] = [
+const families: { fragment: string; wantedBy?: EventType[]; unless?(interests: readonly Interest[]): boolean }[] = [
   { fragment: 'heartbeat' },
   { fragment: 'cgroup' },
   { fragment: 'fork' },
@@ -13,13 +15,28 @@ const families: { fragment: string; wantedBy?: EventType[] }[] = [
   { fragment: 'exit' },
   { fragment: 'connect', wantedBy: ['connect'] },
   { fragment: 'stdio', wantedBy: ['stdio'] },
-  { fragment: 'open', wantedBy: ['open'] },
+  { fragment: 'open', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'failure') },
+  { fragment: 'open-failed', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'success') },
 ]
 
 /** Constants under their kernel names. */
 const constants: Record<string, number> = {
   ...sections,
   ...limits,
+  ...sets,
+  FILTER_DEPTH: 20,
+  REQUESTED_MAX: 1024,
+  REQUESTED_LOOKED_AT: requestedMax + 1,
+  PATH_MAX: 4096, // include/uapi/linux/limits.h
+  O_ACCMODE: 3, // include/uapi/asm-generic/fcntl.h
+  O_WRONLY: 1,
+  O_CREAT: 0o100,
+  O_TRUNC: 0o1000,
+  O_APPEND: 0o2000,
+  THREAD_SIZE: 16384, // arch/x86/include/asm/page_64_types.h
+  SYS_open: 2, // arch/x86/entry/syscalls/syscall_64.tbl
+  SYS_creat: 85,
+  SYS_openat2: 437,
   NAME_MAX: 255, // include/uapi/linux/limits.h
   S_IFMT: 0o170000, // include/uapi/linux/stat.h
   S_IFSOCK: 0o140000,
@@ -43,11 +60,19 @@ const directory = import.meta.dirname
 const fragmentText = (name: string) => readFileSync(join(directory, `${name}.bt`), 'utf8')
 const withoutComments = (text: string) => text.replaceAll(/^\s*\/\/.*\n/gm, '')
 
-/** The bpftrace program that sends these types of events, in chunks of so many bytes (BPFTRACE_STRLEN must agree). */
-export function program(types: ReadonlySet<EventType>, chunk: number): string {
-  const wanted = families.filter(({ wantedBy }) => wantedBy?.some((type) => types.has(type)) ?? true)
+/** The bpftrace program that sends these events, in chunks of so many bytes (BPFTRACE_STRLEN must agree). */
+export function program(interests: Interests, chunk: number): string {
+  const of = (types: readonly EventType[]) => types.flatMap((type) => interests.get(type) ?? [])
+  const wanted = families.filter(({ wantedBy, unless }) => {
+    if (wantedBy === undefined) return true
+    const asked = of(wantedBy)
+    return asked.length > 0 && unless?.(asked) !== true
+  })
+  const files = tablesOf(fileFilter(of(['open'])))
+  const known: Record<string, number> = { ...constants, ...files.constants, CHUNK: chunk }
   const text = wanted.map(({ fragment }) => expand(fragmentText(fragment), `${fragment}.bt`)).join('\n')
-  return text.replaceAll(/\b[A-Z][A-Z0-9_]+\b/g, (name) => String({ ...constants, CHUNK: chunk }[name] ?? name))
+  const begin = of(['open']).length > 0 ? `BEGIN\n{\n  ${files.begin.join('\n  ')}\n}\n` : ''
+  return begin + text.replaceAll(/\b[A-Z][A-Z0-9_]+\b|\bSYS_[a-z0-9_]+\b/g, (name) => String(known[name] ?? name))
 }
 
 /** Replaces `{{emit record field=value ...}}` and `{{macro name=value ...}}`, the latter recursively. */

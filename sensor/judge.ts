@@ -5,13 +5,12 @@ import type { Metrics } from '../exporters/metrics.ts'
 import { createEngine, type Engine } from '../rules/engine.ts'
 import type { RuleSet } from '../rules/rule.ts'
 import { createAlert } from './alerts.ts'
-import type { Event, EventType } from './event.ts'
+import type { Event } from './event.ts'
 
 export interface Judge {
   judge(event: Event): void
   /** Puts these rules in place of the ones before. */
   use(rules: RuleSet): void
-  eventTypes(): ReadonlySet<EventType>
 }
 
 export function createJudge(options: {
@@ -45,7 +44,6 @@ export function createJudge(options: {
 
   return {
     use,
-    eventTypes: () => engine.eventTypes,
     judge(event) {
       const matches = engine.judge(event)
       metrics.ruleEvaluations.inc(engine.evaluations() - evaluations)

@@ -3,7 +3,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { chunkSizes, program as kernelProgram } from '../bpf/program.ts'
 import { stdoutFormats } from '../exporters/stdout.ts'
-import { createEngine } from '../rules/engine.ts'
+import { interests } from '../rules/interests.ts'
 import { loadRules, packPaths } from '../rules/load.ts'
 import { RuleError } from '../rules/problem.ts'
 import { addressForm, addressPattern } from './address.ts'
@@ -105,8 +105,7 @@ nightjar
   )
   .action(async (options) => {
     const rules = await loadRules(packPaths(options.builtinRules, options.rules))
-    const { eventTypes: wanted } = createEngine(rules, { onError() {}, onSuppressed() {} })
-    process.stdout.write(kernelProgram(wanted, Number(options.chunk)))
+    process.stdout.write(kernelProgram(interests(rules.rules), Number(options.chunk)))
   })
 
 nightjar

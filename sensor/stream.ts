@@ -2,6 +2,7 @@
 import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname, release } from 'node:os'
 import type { Logger } from 'pino'
+import type { Interests } from '../bpf/interest.ts'
 import { chunkSizes, program } from '../bpf/program.ts'
 import { openCgroups } from '../enrich/cgroups.ts'
 import { createEnricher } from '../enrich/enricher.ts'
@@ -12,7 +13,7 @@ import type { Metrics } from '../exporters/metrics.ts'
 import type { Act } from './assemble.ts'
 import { createClock } from './clock.ts'
 import type { Config } from './config.ts'
-import type { Event, EventType } from './event.ts'
+import type { Event } from './event.ts'
 import { createOrder } from './order.ts'
 import { type Gap, type Probe, startProbe } from './probe.ts'
 import { runningProcesses } from './proc.ts'
@@ -25,8 +26,8 @@ export interface Stream {
   readonly node: string
   up(): boolean
   lostEvents(): number
-  /** Sends these types from now on; the kernel program is exchanged if it doesn't yet. */
-  want(types: ReadonlySet<EventType>): Promise<void>
+  /** Sends these events from now on; the kernel program is exchanged if it is another one for them. */
+  want(interests: Interests): Promise<void>
   /** Stops bpftrace and sends on what is under way. */
   stop(): Promise<void>
 }
@@ -47,7 +48,7 @@ function kubernetesOf(config: Config): Kubernetes | undefined {
 
 /** Starts bpftrace at once. Throws UsageError if the cluster that the configuration names can't be used. */
 export function openStream(options: {
-  types: ReadonlySet<EventType>
+  interests: Interests
   config: Config
   log: Logger
   metrics: Metrics
@@ -65,7 +66,7 @@ export function openStream(options: {
     uptime: () => Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]) * 1000,
   })
 
-  let types = options.types
+  let { interests } = options
   let up = false
   let lostEvents = 0
   let chunk = 0
@@ -133,7 +134,7 @@ export function openStream(options: {
       ...how,
       program(size) {
         chunk = size
-        return program(types, size)
+        return program(interests, size)
       },
       log,
       onAct: order.push,
@@ -158,8 +159,9 @@ export function openStream(options: {
     up: () => up,
     lostEvents: () => lostEvents,
     async want(wanted) {
-      if (wanted.isSubsetOf(types)) return
-      types = types.union(wanted)
+      const same = program(wanted, chunk) === program(interests, chunk)
+      interests = wanted
+      if (same) return
       await running.stop()
       isUp(false)
       running = probe({ chunkSizes: [chunk], replaces: 'new rules' })

@@ -2,9 +2,10 @@
 import { existsSync } from 'node:fs'
 import type { KubeConfig } from '@kubernetes/client-node'
 import { CoreV1Api } from '@kubernetes/client-node'
+import { allOf } from '../../bpf/interest.ts'
 import { chunkSizes, program } from '../../bpf/program.ts'
 import { kubernetesFrom } from '../../enrich/kubernetes.ts'
-import { type EventType, eventTypes } from '../event.ts'
+import { eventTypes } from '../event.ts'
 import { startProbe } from '../probe.ts'
 import { type Check, checks } from '../requirements.ts'
 
@@ -31,7 +32,6 @@ function line({ name, ok, found, remedy }: Check): string {
 /** The whole program, attached for a moment: what no list of requirements can promise. */
 async function trial(): Promise<Check> {
   const name = 'kernel probes'
-  const types: ReadonlySet<EventType> = new Set(eventTypes)
   let size = 0
   const quiet = { info() {}, warn() {}, debug() {} }
   const nothing = () => {}
@@ -39,7 +39,7 @@ async function trial(): Promise<Check> {
   const probe = startProbe({
     program(chunk) {
       size = chunk
-      return program(types, chunk)
+      return program(allOf(eventTypes), chunk)
     },
     chunkSizes,
     log: quiet,

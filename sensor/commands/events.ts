@@ -1,5 +1,6 @@
 /** `nightjar events` and `nightjar record`: the enriched event stream, printed or kept, without rules. */
 import type { Logger } from 'pino'
+import { allOf } from '../../bpf/interest.ts'
 import { createMetrics } from '../../exporters/metrics.ts'
 import { createCapture } from '../capture.ts'
 import { type Config, loadConfig } from '../config.ts'
@@ -46,7 +47,7 @@ async function streaming(
 ): Promise<void> {
   const read: Config = config === undefined ? {} : loadConfig(config)
   await requirements()
-  const stream = openStream({ types, config: read, log, metrics: createMetrics(), onEvent })
+  const stream = openStream({ interests: allOf(types), config: read, log, metrics: createMetrics(), onEvent })
   try {
     await ending(duration, stream.started, true)
   } finally {

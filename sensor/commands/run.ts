@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { createMetrics } from '../../exporters/metrics.ts'
 import { type MetricsServer, serveMetrics } from '../../exporters/server.ts'
 import type { StdoutFormat } from '../../exporters/stdout.ts'
+import { interests } from '../../rules/interests.ts'
 import { loadRules, packPaths } from '../../rules/load.ts'
 import { splitAddress } from '../address.ts'
 import { type CaptureWriter, createCapture } from '../capture.ts'
@@ -58,7 +59,7 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
     sensor: () => ({ node: stream.node, lostEvents: stream.lostEvents() }),
   })
   const stream = openStream({
-    types: judge.eventTypes(),
+    interests: interests(rules.rules),
     config,
     log,
     metrics,
@@ -82,7 +83,7 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
       const before = exporters
       exporters = nextExporters
       judge.use(nextRules)
-      await stream.want(judge.eventTypes())
+      await stream.want(interests(nextRules.rules))
       log.info({ rules: nextRules.rules.length }, 'rules and receivers reloaded; metrics and kubernetes want a restart')
       await closeExporters(before, closeWithin, log)
     } catch (error) {
