@@ -18,12 +18,16 @@ test('each file holds the pack of its name, and lint has nothing to say about an
   expect(await lint([builtinPacks()])).toEqual([])
 })
 
-test('the rules of the pack nightjar are these', () => {
-  expect(nightjar.map(({ id, severity }) => [id, severity])).toEqual([
+test('the rules of the packs nightjar and sensor are these', () => {
+  const first = ruleSet.rules.filter(({ pack }) => pack === 'nightjar' || pack === 'sensor')
+  expect(first.map(({ id, severity }) => [id, severity])).toEqual([
     ['reverse-shell', 'critical'],
     ['metadata-service-access', 'high'],
     ['unexpected-child-process', 'high'],
     ['sensor-gap', 'high'],
+    ['sensor-signalled', 'critical'],
+    ['sensor-traced', 'critical'],
+    ['sensor-blinded', 'high'],
   ])
 })
 
