@@ -4,10 +4,13 @@ import { join } from 'node:path'
 import type { EventType } from '../sensor/event.ts'
 import { fileFilter, requestedMax, sets, tablesOf } from './file-filter.ts'
 import type { Interest, Interests } from './interest.ts'
+import { bits, bpfCommands, newNamespaces, ringOperations } from './numbers.ts'
 import { limits, parts, type RecordName, records, sections } from './records.ts'
+import { fitting, type Tracepoints } from './tracepoints.ts'
 
 /** Event families: those that the process table always needs, and those that are sent only if a rule is on them. */
 const families: { fragment: string; wantedBy?: EventType[]; unless?(interests: readonly Interest[]): boolean }[] = [
+  { fragment: 'self' },
   { fragment: 'heartbeat' },
   { fragment: 'cgroup' },
   { fragment: 'fork' },
@@ -17,36 +20,122 @@ const families: { fragment: string; wantedBy?: EventType[]; unless?(interests: r
   { fragment: 'stdio', wantedBy: ['stdio'] },
   { fragment: 'open', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'failure') },
   { fragment: 'open-failed', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'success') },
+  { fragment: 'ptrace', wantedBy: ['ptrace'] },
+  { fragment: 'namespace', wantedBy: ['namespace'] },
+  { fragment: 'mount', wantedBy: ['mount'] },
+  { fragment: 'module', wantedBy: ['module'] },
+  { fragment: 'bpf', wantedBy: ['bpf'] },
+  { fragment: 'credentials', wantedBy: ['credentials'] },
+  { fragment: 'memfd', wantedBy: ['memfd'] },
+  { fragment: 'io_uring', wantedBy: ['io_uring'] },
+  { fragment: 'kill', wantedBy: ['kill'] },
+  { fragment: 'syscall', wantedBy: ['syscall'] },
+  { fragment: 'packet', wantedBy: ['connect', 'dns'] },
+  { fragment: 'listen', wantedBy: ['listen'] },
+  { fragment: 'accept', wantedBy: ['accept'] },
+  { fragment: 'socket', wantedBy: ['socket'] },
 ]
 
 /** Constants under their kernel names. */
-const constants: Record<string, number> = {
+const constants: Record<string, number | bigint> = {
   ...sections,
   ...limits,
   ...sets,
   FILTER_DEPTH: 20,
   REQUESTED_MAX: 1024,
   REQUESTED_LOOKED_AT: requestedMax + 1,
-  PATH_MAX: 4096, // include/uapi/linux/limits.h
   O_ACCMODE: 3, // include/uapi/asm-generic/fcntl.h
   O_WRONLY: 1,
   O_CREAT: 0o100,
   O_TRUNC: 0o1000,
   O_APPEND: 0o2000,
   THREAD_SIZE: 16384, // arch/x86/include/asm/page_64_types.h
-  SYS_open: 2, // arch/x86/entry/syscalls/syscall_64.tbl
-  SYS_creat: 85,
-  SYS_openat2: 437,
+  SYS_OPEN: 2, // arch/x86/entry/syscalls/syscall_64.tbl
+  SYS_CREAT: 85,
+  SYS_OPENAT2: 437,
   NAME_MAX: 255, // include/uapi/linux/limits.h
+  PATH_MAX: 4096,
+  EPERM: 1, // include/uapi/asm-generic/errno-base.h
   S_IFMT: 0o170000, // include/uapi/linux/stat.h
   S_IFSOCK: 0o140000,
-  AF_INET: 2, // include/linux/socket.h
+  S_IFBLK: 0o060000,
+  S_IFCHR: 0o020000,
+  AF_UNIX: 1, // include/linux/socket.h
+  AF_INET: 2,
   AF_INET6: 10,
+  AF_NETLINK: 16,
+  SOCK_STREAM: 1, // include/linux/net.h
+  SOCK_DGRAM: 2,
+  SOCK_RAW: 3,
+  SOCK_TYPE_MASK: 0xf,
+  SOCK_BINDPORT_LOCK: 8, // include/net/sock.h
+  SOCKADDR_MAX: 128, // _K_SS_MAXSIZE, include/uapi/linux/socket.h
   TCP_SYN_SENT: 2, // include/net/tcp_states.h
+  TCP_LISTEN: 10,
   IPPROTO_TCP: 6, // include/uapi/linux/in.h
+  USER_CS: 0x33, // arch/x86/include/asm/segment.h: of 64-bit and 32-bit programs
+  USER32_CS: 0x23,
+  IPPROTO_UDP: 17,
+  NEXTHDR_FRAGMENT: 44, // include/net/ipv6.h
+  // Fields of packets, as a little-endian machine reads them.
+  ETH_P_IP_BE: 0x0008, // include/uapi/linux/if_ether.h
+  ETH_P_IPV6_BE: 0xdd86,
+  IP_OFFSET_BE: 0xff1f, // include/net/ip.h
+  IP6_OFFSET_BE: 0xf8ff,
+  DNS_PORT: 53,
+  DNS_PORT_BE: 0x3500,
+  EPHEMERAL_PORTS: 32768, // net.ipv4.ip_local_port_range begins here by default
+  TOLD_MAX: 12_000, // of the 16,384 that a map holds, see sensor/probe.ts
+  NETLINK_ROUTE: 0, // include/uapi/linux/netlink.h
+  NETLINK_SOCK_DIAG: 4,
+  NETLINK_AUDIT: 9,
+  NETLINK_KOBJECT_UEVENT: 15,
+  NETLINK_GENERIC: 16,
+  IFF_SLAVE: 0x800, // include/uapi/linux/if.h
+  IFF_BRIDGE_PORT: 1 << 9, // include/linux/netdevice.h, priv_flags
+  IFF_TEAM_PORT: 1 << 13,
+  PF_IO_WORKER: 0x10, // include/linux/sched.h
+  SYS_WRITE: 1,
+  SYS_WRITEV: 20,
+  SYS_SENDTO: 44,
+  SYS_SENDMSG: 46,
+  SYS_SENDMMSG: 307,
+  SYS_IO_URING_ENTER: 426,
+  EACCES: 13, // include/uapi/asm-generic/errno-base.h, errno.h
+  EAFNOSUPPORT: 97,
+  EADDRNOTAVAIL: 99,
+  ENETUNREACH: 101,
+  EHOSTUNREACH: 113,
   CLONE_THREAD: 0x10000, // include/uapi/linux/sched.h
+  ...newNamespaces,
+  CLONE: -1, // clone and clone3 by task_newtask, which doesn't say which
+  CLONE_NEW: Object.values(newNamespaces).reduce<number>((all, flag) => all | flag, 0),
   OVERLAYFS_SUPER_MAGIC: 0x794c7630, // include/uapi/linux/magic.h
   PROC_SUPER_MAGIC: 0x9fa0,
+  NSFS_MAGIC: 0x6e736673,
+  PID_FS_MAGIC: 0x50494446,
+  MOVE_MOUNT_F_EMPTY_PATH: 4, // include/uapi/linux/mount.h
+  OPEN_TREE_CLONE: 1,
+  PTRACE_TRACEME: 0, // include/uapi/linux/ptrace.h
+  PTRACE_POKEUSR: 6,
+  PTRACE_SETREGS: 13,
+  PTRACE_SETFPREGS: 15,
+  PTRACE_ATTACH: 16,
+  PTRACE_SETREGSET: 0x4205,
+  PTRACE_SEIZE: 0x4206,
+  ADDR_NO_RANDOMIZE: 0x40000, // include/uapi/linux/personality.h
+  READ_IMPLIES_EXEC: 0x400000,
+  SI_USER: 0, // include/uapi/asm-generic/siginfo.h
+  SI_QUEUE: -1,
+  SI_TKILL: -6,
+  SIGCHLD: 17, // include/uapi/asm-generic/signal.h
+  SIGCONT: 18,
+  SIGURG: 23,
+  SIGWINCH: 28,
+  ...bpfCommands,
+  BPF_COMMANDS: bits(Object.values(bpfCommands)),
+  BPF_PROG_NAME: Buffer.from('bpf-prog').readBigUInt64LE(), // what a program's file is called, kernel/bpf/syscall.c
+  IORING_OPCODES: bits(Object.values(ringOperations)),
   MOUNT_OFFSET: 32, // offset of mnt in struct mount, fs/mount.h: the same on every 64-bit kernel since 3.x
 }
 
@@ -60,8 +149,11 @@ const directory = import.meta.dirname
 const fragmentText = (name: string) => readFileSync(join(directory, `${name}.bt`), 'utf8')
 const withoutComments = (text: string) => text.replaceAll(/^\s*\/\/.*\n/gm, '')
 
-/** The bpftrace program that sends these events, in chunks of so many bytes (BPFTRACE_STRLEN must agree). */
-export function program(interests: Interests, chunk: number): string {
+/**
+ * The bpftrace program that sends these events, in chunks of so many bytes (BPFTRACE_STRLEN must agree): for the kernel
+ * that has these tracepoints, or for one that has them all.
+ */
+export function program(interests: Interests, chunk: number, tracepoints?: Tracepoints): string {
   const of = (types: readonly EventType[]) => types.flatMap((type) => interests.get(type) ?? [])
   const wanted = families.filter(({ wantedBy, unless }) => {
     if (wantedBy === undefined) return true
@@ -69,10 +161,21 @@ export function program(interests: Interests, chunk: number): string {
     return asked.length > 0 && unless?.(asked) !== true
   })
   const files = tablesOf(fileFilter(of(['open'])))
-  const known: Record<string, number> = { ...constants, ...files.constants, CHUNK: chunk }
-  const text = wanted.map(({ fragment }) => expand(fragmentText(fragment), `${fragment}.bt`)).join('\n')
-  const begin = of(['open']).length > 0 ? `BEGIN\n{\n  ${files.begin.join('\n  ')}\n}\n` : ''
-  return begin + text.replaceAll(/\b[A-Z][A-Z0-9_]+\b|\bSYS_[a-z0-9_]+\b/g, (name) => String(known[name] ?? name))
+  const known: Record<string, number | bigint> = { ...constants, ...files.constants, CHUNK: chunk }
+  const tables = of(['open']).length > 0 ? files.begin.join('\n  ') : ''
+  const text = wanted.map(({ fragment }) =>
+    expand(
+      fragmentText(fragment).replace('{{tables}}', () => tables),
+      `${fragment}.bt`,
+    ),
+  )
+  // WANTS_<TYPE>: 1 or 0, in a fragment that serves several types; the compiler drops the branches that are not wanted.
+  const wants = (name: string) =>
+    name.startsWith('WANTS_')
+      ? Number(interests.has(name.slice('WANTS_'.length).toLowerCase() as EventType))
+      : undefined
+  const whole = text.join('\n').replaceAll(/\b[A-Z][A-Z0-9_]+\b/g, (name) => String(known[name] ?? wants(name) ?? name))
+  return tracepoints ? fitting(whole, tracepoints) : whole
 }
 
 /** Replaces `{{emit record field=value ...}}` and `{{macro name=value ...}}`, the latter recursively. */

@@ -50,19 +50,91 @@ export const records = {
       upper: 'number',
     },
   },
-  exec: { tag: 'E', fields: { ...actor, started: 'number', links: 'number' } },
+  /** One end of a connection, or where a packet goes: addresses as the kernel has them, the port in host order. */
+  address: {
+    tag: 'a',
+    fields: {
+      ...part,
+      family: 'number',
+      port: 'number',
+      ip4: 'number',
+      ip6_0: 'number',
+      ip6_1: 'number',
+      ip6_2: 'number',
+      ip6_3: 'number',
+    },
+  },
+  exec: {
+    tag: 'E',
+    fields: {
+      ...actor,
+      started: 'number',
+      links: 'number',
+      mode: 'number',
+      magic: 'number',
+      upper: 'number',
+      owner: 'number',
+      group: 'number',
+      real_uid: 'number',
+      real_gid: 'number',
+      capabilities: 'id',
+      ambient: 'id',
+      user_level: 'number',
+    },
+  },
   fork: { tag: 'F', fields: { time: 'number', pid: 'number', ppid: 'number', cgroup: 'id' } },
   exit: { tag: 'X', fields: { time: 'number', pid: 'number', cgroup: 'id', code: 'number' } },
   connect: { tag: 'C', fields: actor },
+  connect_to: { tag: 'A', fields: { ...actor, returned: 'number', type: 'number' } },
+  datagram: { tag: 'D', fields: { ...actor, local_port: 'number' } },
+  dns: { tag: 'Q', fields: { ...actor, protocol: 'number' } },
+  listen: { tag: 'L', fields: { ...actor, type: 'number' } },
+  accept: { tag: 'W', fields: actor },
+  socket_made: {
+    tag: 'S',
+    fields: { ...actor, returned: 'number', family: 'number', type: 'number', protocol: 'number' },
+  },
   stdio: { tag: 'I', fields: actor },
   open: { tag: 'O', fields: { ...actor, returned: 'number', flags: 'number', owner: 'number' } },
+  ptrace: { tag: 'T', fields: { ...actor, call: 'number', request: 'number', target: 'number', returned: 'number' } },
+  namespace: {
+    tag: 'N',
+    fields: { ...actor, call: 'number', flags: 'number', host: 'number', target: 'number', returned: 'number' },
+  },
+  mount: { tag: 'M', fields: { ...actor, call: 'number', flags: 'number', returned: 'number' } },
+  module: { tag: 'm', fields: { ...actor, call: 'number', returned: 'number' } },
+  bpf: { tag: 'B', fields: { ...actor, command: 'number', type: 'number', returned: 'number' } },
+  credentials: {
+    tag: 'U',
+    fields: {
+      ...actor,
+      call: 'number',
+      previous_uid: 'number',
+      previous_gid: 'number',
+      previous: 'id',
+      capabilities: 'id',
+      returned: 'number',
+    },
+  },
+  memfd: { tag: 'f', fields: { ...actor, returned: 'number' } },
+  io_uring: { tag: 'u', fields: { ...actor, opcode: 'number', returned: 'number' } },
+  kill: { tag: 'K', fields: { ...actor, signal: 'number', target: 'number' } },
+  syscall: { tag: 'Y', fields: { ...actor, call: 'number', returned: 'number' } },
+  sensor: { tag: 'Z', fields: { time: 'number', pid: 'number', ppid: 'number' } },
   cgroup: { tag: 'G', fields: { ...head, id: 'id' } },
   cgroup_removed: { tag: 'R', fields: { time: 'number', id: 'id' } },
   heartbeat: { tag: 'H', fields: { time: 'number' } },
 } as const satisfies Record<string, { tag: string; fields: Record<string, Kind> }>
 
 /** Records that belong to a head: the assembler of the program counts them. */
-export const parts = ['text', 'fd', 'socket', 'parent_socket', 'inode'] as const satisfies (keyof typeof records)[]
+export const parts = [
+  'text',
+  'fd',
+  'socket',
+  'parent_socket',
+  'inode',
+  'address',
+] as const satisfies (keyof typeof records)[]
 
 export type RecordName = keyof typeof records
 type ValueOf<K extends Kind> = K extends 'number' ? number : K extends 'id' ? string : Uint8Array
@@ -84,7 +156,16 @@ export const sections = {
   FILE: 5,
   REQUESTED: 6,
   OTHER: 7,
+  NAME: 8,
+  ADDRESS: 20,
+  QUESTION: 21,
 } as const
 
 /** Limits that both sides know. */
-export const limits = { PATH_DEPTH: 48, ARGS_MAX: 4096, CGROUP_DEPTH: 16, CGROUP_NAME_MAX: 128 } as const
+export const limits = {
+  PATH_DEPTH: 48,
+  ARGS_MAX: 4096,
+  CGROUP_DEPTH: 16,
+  CGROUP_NAME_MAX: 128,
+  QUESTION_MAX: 512,
+} as const

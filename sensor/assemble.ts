@@ -9,6 +9,7 @@
 import { type KernelRecord, limits, type RecordOf, sections } from '../bpf/records.ts'
 import { type Told, toldBy } from './deeds.ts'
 import {
+  addressIn,
   type Descriptor,
   decode,
   inSection,
@@ -37,6 +38,14 @@ export interface Exec extends Actor {
   started: number
   path?: string
   deleted: boolean
+  /** Of the executable: st_mode, the number of its kind of file system, who owns it. */
+  executable: { mode: number; magic: number; upper: boolean; owner: number; group: number }
+  realUid: number
+  realGid: number
+  /** Sets of capabilities, each one decimal number: the effective ones, and those that any program inherits. */
+  capabilities: string
+  ambient: string
+  inUserNamespace: boolean
   /** Absent only if its lines were lost. */
   directory?: string
   args: string[]
@@ -67,6 +76,7 @@ export type Act =
   | StdioWired
   | (Base & { act: 'fork'; pid: number; ppid: number; cgroup: string })
   | (Base & { act: 'exit'; pid: number; code: number })
+  | (Base & { act: 'sensor'; pids: number[] })
   | (Base & { act: 'cgroup'; id: string; path: string })
   | (Base & { act: 'cgroup_removed'; id: string })
 
@@ -110,7 +120,8 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
         case 'fd':
         case 'socket':
         case 'parent_socket':
-        case 'inode': {
+        case 'inode':
+        case 'address': {
           const key = `${record.time} ${record.tid}`
           const parts = waiting.get(key)
           if (parts) parts.push(record)
@@ -130,6 +141,8 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
           })
         case 'exit':
           return events.act({ act: 'exit', time: record.time, pid: record.pid, code: record.code })
+        case 'sensor':
+          return events.act({ act: 'sensor', time: record.time, pids: [record.pid, record.ppid] })
         case 'cgroup_removed':
           return events.act({ act: 'cgroup_removed', time: record.time, id: record.id })
         case 'cgroup': {
@@ -146,6 +159,12 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
             ...actor(record),
             socket: socketOf(socket),
           })
+        }
+        case 'datagram': {
+          const peer = addressIn(take(record))
+          if (!peer) return // counted in take
+          const socket: Socket = { ...peer, stream: false, listening: false, localPort: record.local_port }
+          return events.act({ act: 'connect', ...actor(record), socket })
         }
         case 'stdio':
           return events.act({ act: 'stdio', ...actor(record), stdio: stdioOf(take(record)) })
@@ -173,6 +192,18 @@ function execOf(record: RecordOf<'exec'>, parts: Part[]): Exec {
     started: record.started,
     ...(path !== undefined && { path }),
     deleted: record.links === 0,
+    executable: {
+      mode: record.mode,
+      magic: record.magic,
+      upper: record.upper !== 0,
+      owner: record.owner,
+      group: record.group,
+    },
+    realUid: record.real_uid,
+    realGid: record.real_gid,
+    capabilities: record.capabilities,
+    ambient: record.ambient,
+    inUserNamespace: record.user_level > 0,
     ...(directory !== undefined && { directory }),
     args: splitArguments(text.bytes),
     argsCut: text.bytes.length < text.length || (!whole && text.length === 0), // argv[0] is always there

@@ -3,7 +3,12 @@
  * the event tells, and that is all there is to add: one entry here, one fragment in bpf/, one row in bpf/records.ts.
  */
 import type { KernelRecord, RecordName, RecordOf } from '../bpf/records.ts'
+import { credentialDeeds } from './deeds/credentials.ts'
 import { fileDeeds } from './deeds/files.ts'
+import { kernelDeeds } from './deeds/kernel.ts'
+import { namespaceDeeds } from './deeds/namespaces.ts'
+import { networkDeeds } from './deeds/network.ts'
+import { tracedDeeds } from './deeds/traced.ts'
 import type { Event, EventType } from './event.ts'
 import type { Part } from './parts.ts'
 
@@ -22,7 +27,14 @@ export interface Told {
 export type Reader<N extends RecordName> = (record: RecordOf<N>, parts: Part[], whole: boolean) => Told | undefined
 export type Readers = { [N in RecordName]?: Reader<N> }
 
-const readers: Readers = { ...fileDeeds }
+const readers: Readers = {
+  ...fileDeeds,
+  ...networkDeeds,
+  ...tracedDeeds,
+  ...namespaceDeeds,
+  ...credentialDeeds,
+  ...kernelDeeds,
+}
 
 /** Names of the records that are deeds. */
 export const deedRecords = Object.keys(readers) as RecordName[]

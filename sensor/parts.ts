@@ -20,6 +20,9 @@ export interface Socket {
   localPort: number
 }
 
+/** An address of IP, and a port of it. */
+export type Peer = Pick<Socket, 'family' | 'ip' | 'port'>
+
 /** One of the descriptors 0, 1, 2. */
 export interface Descriptor {
   /** st_mode of the file. */
@@ -99,7 +102,7 @@ export function socketOf(part: Part): Socket {
   if (family === 'unix' || family === 'other')
     return { family, stream: part.type === SOCK_STREAM, listening, port: 0, localPort: 0 }
   const port = swap16(part.peer_port_be)
-  const ip = family === 'ipv4' ? ipv4(part.peer4) : ipv6(part)
+  const ip = family === 'ipv4' ? ipv4(part.peer4) : ipv6(part.peer6_0, part.peer6_1, part.peer6_2, part.peer6_3)
   return {
     family,
     stream: part.type === SOCK_STREAM,
@@ -110,6 +113,16 @@ export function socketOf(part: Part): Socket {
   }
 }
 
+/** The address among the parts. */
+export function addressIn(parts: Part[]): (Peer & { ip: string }) | undefined {
+  const part = parts.find((part) => part.record === 'address')
+  if (part?.record !== 'address') return undefined
+  const family = families[part.family] ?? 'other'
+  if (family !== 'ipv4' && family !== 'ipv6') return undefined
+  const ip = family === 'ipv4' ? ipv4(part.ip4) : ipv6(part.ip6_0, part.ip6_1, part.ip6_2, part.ip6_3)
+  return { family, ip, port: part.port }
+}
+
 const swap16 = (value: number) => ((value & 0xff) << 8) | ((value >> 8) & 0xff)
 
 /** A big-endian address that was read as a little-endian number: its first byte is the lowest. */
@@ -117,9 +130,8 @@ const octets = (value: number) => [0, 8, 16, 24].map((shift) => (value >>> shift
 const ipv4 = (value: number) => octets(value).join('.')
 
 /** RFC 5952 text form; an IPv4-mapped address in its IPv4 form. */
-function ipv6(part: RecordOf<'socket' | 'parent_socket'>): string {
-  const bytes = [part.peer6_0, part.peer6_1, part.peer6_2, part.peer6_3].flatMap(octets)
-  const address = new ipaddr.IPv6(bytes)
+function ipv6(...words: number[]): string {
+  const address = new ipaddr.IPv6(words.flatMap(octets))
   return address.isIPv4MappedAddress() ? address.toIPv4Address().toString() : address.toString()
 }
 

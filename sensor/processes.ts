@@ -6,13 +6,17 @@
  * keeps its ancestors' descriptions itself (at most 16), so that nothing else must be kept of the dead.
  */
 import type { Act, Exec } from './assemble.ts'
+import { capabilityNames } from './capabilities.ts'
 import type { Clock } from './clock.ts'
+import { modeOf } from './deeds/files.ts'
 import type { Event, ProcessBase } from './event.ts'
+import { filesystemOf } from './filesystem.ts'
 import type { Socket } from './parts.ts'
 import type { RunningProcess } from './proc.ts'
+import { raisedByExec } from './raised.ts'
 import { baseName, programName, readsCommandsFrom } from './shells.ts'
 import { stdioOf } from './stdio.ts'
-import { createWiring, type Wired } from './wiring.ts'
+import { type Connection, createWiring, type Wired } from './wiring.ts'
 
 /** One process, as the table holds it. */
 export interface Entry extends Wired {
@@ -23,6 +27,8 @@ export interface Entry extends Wired {
   /** Whether it has executed a program itself, and not only its parent before the fork. */
   execed: boolean
   cgroup?: string
+  /** Effective capabilities since its last exec. Ancestors are told without: forty names each would be most of an event. */
+  capabilities?: string[]
 }
 
 /** An event and where its process runs: what the enricher needs besides. */
@@ -44,6 +50,8 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
   const entries = new Map<number, Entry>()
   const exited: { pid: number; entry: Entry; time: number }[] = []
   const wiring = createWiring<Entry>()
+  /** The sensor and its bpftrace. */
+  let own = new Set<number>()
 
   const forget = (now: number) => {
     while (exited[0] && exited[0].time < now - remembered) {
@@ -67,6 +75,7 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
       parentSockets: parent ? parent.parentSockets : [],
       parent: parent?.exited ? undefined : parent,
       exited: false,
+      ...(parent?.capabilities && { capabilities: parent.capabilities }),
     }
     entries.set(pid, entry)
     return entry
@@ -83,16 +92,31 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
     return entry
   }
 
-  const send = (type: Event['type'], time: number, entry: Entry, rest: Partial<Event> = {}) =>
+  /** The next bpftrace begins while the one before it still watches. */
+  const isOwn = ({ described: { pid = 0, ppid = 0, executable } }: Entry) =>
+    own.has(pid) || (own.has(ppid) && executable?.name === 'bpftrace')
+
+  const send = (type: Event['type'], time: number, entry: Entry, rest: Partial<Event> = {}) => {
+    if (isOwn(entry)) return
+    const { described, ancestors, capabilities } = entry
     emit(
       {
         type,
         time: clock.unix(time),
-        process: { ...entry.described, ...(entry.ancestors.length > 0 && { ancestors: entry.ancestors }) },
+        process: {
+          ...described,
+          ...(capabilities?.length && { capabilities }),
+          ...(ancestors.length > 0 && { ancestors }),
+        },
         ...rest,
       },
-      { pid: entry.described.pid ?? 0, ...(entry.cgroup !== undefined && { cgroupId: entry.cgroup }) },
+      { pid: described.pid ?? 0, ...(entry.cgroup !== undefined && { cgroupId: entry.cgroup }) },
     )
+  }
+
+  /** A packet that left when its sender no longer ran: the socket tells its user, and nothing tells the process. */
+  const sendOfNobody = (type: Event['type'], { time, uid }: { time: number; uid: number }, about: Partial<Event>) =>
+    emit({ type, time: clock.unix(time), process: { user: { id: uid } }, ...about }, { pid: 0 })
 
   const end = (entry: Entry) => {
     entry.exited = true
@@ -103,6 +127,9 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
   const apply = (act: Act) => {
     forget(act.time)
     switch (act.act) {
+      case 'sensor':
+        own = new Set(act.pids)
+        return
       case 'fork':
         child(act.pid, act.ppid, {
           ...inherited(entries.get(act.ppid)?.described),
@@ -115,21 +142,27 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
         describeParent(entry, act)
         describeExec(entry, act, clock)
         entry.parentSockets = act.parentSockets
+        entry.capabilities = capabilityNames(act.capabilities)
         const wired = wiring.execed(entry)
         send('exec', act.time, entry)
+        const credentials = raisedByExec(act)
+        if (credentials) send('credentials', act.time, entry, { credentials })
         for (const shell of wired) send('stdio', act.time, shell)
         return
       }
       case 'connect': {
-        const entry = actor(act)
-        const { ip, port, family, localPort } = act.socket
+        const { ip, port, family, localPort, stream } = act.socket
         if (ip === undefined) return
-        entry.connections = [...entry.connections, { ip, port }].slice(-connectionsKept)
-        send('connect', act.time, entry, {
+        const about: Partial<Event> = {
           destination: { ip, port },
           ...(localPort !== 0 && { source: { port: localPort } }),
-          network: { transport: act.socket.stream ? 'tcp' : 'udp', type: family },
-        })
+          network: { transport: stream ? 'tcp' : 'udp', type: family },
+        }
+        if (act.pid === 0) return sendOfNobody('connect', act, about)
+        const entry = actor(act)
+        entry.connections = withConnection(entry.connections, { ip, port, ...(!stream && { datagram: true }) })
+        send('connect', act.time, entry, about)
+        if (!stream) return
         // The connection may be what a shell's pipes lead to: that shell has just been wired to the network.
         for (const shell of wiring.connected(entry)) send('stdio', act.time, shell)
         return
@@ -145,11 +178,12 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
         return
       }
       case 'deed': {
+        if (act.pid === 0) return sendOfNobody(act.type, act, act.about)
         const entry = actor(act)
         const target = act.target === undefined ? undefined : entries.get(act.target)
         return send(act.type, act.time, entry, {
           ...act.about,
-          ...(act.target !== undefined && { target: describeTarget(act.target, target, entry) }),
+          ...(act.target !== undefined && { target: describeTarget(act.target, target, entry, own.has(act.target)) }),
         })
       }
       case 'exit': {
@@ -187,8 +221,18 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
   return { apply, prime, size: () => entries.size }
 }
 
+/** Its newest TCP connections and its newest UDP peers: name servers don't displace what it is connected to. */
+function withConnection(known: Connection[], added: Connection): Connection[] {
+  const others = known.filter(
+    ({ ip, port, datagram }) => !(added.datagram && datagram && ip === added.ip && port === added.port),
+  )
+  const alike = others.filter(({ datagram }) => datagram === added.datagram)
+  const oldest = alike.length < connectionsKept ? undefined : alike[0]
+  return [...others.filter((connection) => connection !== oldest), added]
+}
+
 /** A process as another one's target. That cgroups differ does not say that containers do. */
-function describeTarget(pid: number, target: Entry | undefined, by: Entry): Event['target'] {
+function describeTarget(pid: number, target: Entry | undefined, by: Entry, sensor: boolean): Event['target'] {
   const { name, executable, command_line, user } = target?.described ?? {}
   return {
     pid,
@@ -197,6 +241,7 @@ function describeTarget(pid: number, target: Entry | undefined, by: Entry): Even
     ...(command_line !== undefined && { command_line }),
     ...(user && { user }),
     ...(target?.cgroup !== undefined && target.cgroup === by.cgroup && { same_container: true }),
+    ...(sensor && { sensor }),
   }
 }
 
@@ -239,7 +284,14 @@ function describeExec(entry: Entry, exec: Exec, clock: Clock): void {
     start_time: clock.sinceBoot(exec.started),
     ...(name !== undefined && { name }),
     ...(exec.path !== undefined && {
-      executable: { path: exec.path, name: baseName(exec.path), ...(exec.deleted && { deleted: true }) },
+      executable: {
+        path: exec.path,
+        name: baseName(exec.path),
+        ...(exec.deleted && { deleted: true }),
+        ...(exec.executable.upper && { upper_layer: true }),
+        filesystem: filesystemOf(exec.executable.magic),
+        ...setBits(exec.executable.mode),
+      },
     }),
     // Of an exec that came in part, what is not there is not known.
     ...((exec.args.length > 0 || !exec.incomplete) && {
@@ -257,6 +309,11 @@ function describeExec(entry: Entry, exec: Exec, clock: Clock): void {
     ...(entry.execed && previousName !== undefined && { previous: { name: previousName, command_line: previousLine } }),
   }
   entry.execed = true
+}
+
+function setBits(mode: number): { setuid?: boolean; setgid?: boolean } {
+  const { mode: _, ...bits } = modeOf(mode)
+  return bits
 }
 
 function describeRunning(process: RunningProcess): ProcessBase {

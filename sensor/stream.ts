@@ -4,6 +4,7 @@ import { hostname, release } from 'node:os'
 import type { Logger } from 'pino'
 import type { Interests } from '../bpf/interest.ts'
 import { chunkSizes, program } from '../bpf/program.ts'
+import { tracepointsOf } from '../bpf/tracepoints.ts'
 import { openCgroups } from '../enrich/cgroups.ts'
 import { createEnricher } from '../enrich/enricher.ts'
 import { type Kubernetes, kubernetesFrom } from '../enrich/kubernetes.ts'
@@ -134,7 +135,7 @@ export function openStream(options: {
       ...how,
       program(size) {
         chunk = size
-        return program(interests, size)
+        return program(interests, size, tracepointsOf())
       },
       log,
       onAct: order.push,
@@ -159,7 +160,8 @@ export function openStream(options: {
     up: () => up,
     lostEvents: () => lostEvents,
     async want(wanted) {
-      const same = program(wanted, chunk) === program(interests, chunk)
+      const tracepoints = tracepointsOf()
+      const same = program(wanted, chunk, tracepoints) === program(interests, chunk, tracepoints)
       interests = wanted
       if (same) return
       await running.stop()

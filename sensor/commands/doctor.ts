@@ -4,6 +4,7 @@ import type { KubeConfig } from '@kubernetes/client-node'
 import { CoreV1Api } from '@kubernetes/client-node'
 import { allOf } from '../../bpf/interest.ts'
 import { chunkSizes, program } from '../../bpf/program.ts'
+import { tracepointsOf } from '../../bpf/tracepoints.ts'
 import { kubernetesFrom } from '../../enrich/kubernetes.ts'
 import { eventTypes } from '../event.ts'
 import { startProbe } from '../probe.ts'
@@ -39,7 +40,7 @@ async function trial(): Promise<Check> {
   const probe = startProbe({
     program(chunk) {
       size = chunk
-      return program(allOf(eventTypes), chunk)
+      return program(allOf(eventTypes), chunk, tracepointsOf())
     },
     chunkSizes,
     log: quiet,

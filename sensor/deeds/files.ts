@@ -87,4 +87,13 @@ function opened(record: RecordOf<'open'>, parts: Part[], whole: boolean) {
   }
 }
 
-export const fileDeeds: Readers = { open: opened }
+/** What a memfd is called is what its maker chose, behind a prefix of the kernel's: /memfd:name. */
+function memfd(record: RecordOf<'memfd'>, parts: Part[], whole: boolean) {
+  const error = errorOf(record.returned)
+  return {
+    type: 'memfd' as const,
+    about: { file: { ...named(pathOf(parts, sections.FILE, whole)), ...inodeOf(parts) }, ...(error && { error }) },
+  }
+}
+
+export const fileDeeds: Readers = { open: opened, memfd }

@@ -84,6 +84,17 @@ export interface KernelExec {
   gid?: number
   started?: number
   links?: number
+  /** Of the executable. */
+  mode?: number
+  magic?: number
+  upper?: number
+  owner?: number
+  group?: number
+  realUid?: number
+  realGid?: number
+  capabilities?: string
+  ambient?: string
+  userLevel?: number
   path?: KernelPath
   directory?: KernelPath
   /** Each followed by a NUL; or the bytes between arg_start and arg_end as they are. */
@@ -142,7 +153,13 @@ export function execLines(exec: KernelExec, printing: Printing = plain): string[
   parentSockets.forEach((socket, at) => {
     lines.push(line('parent_socket', { ...head, ...socketFields(at + 3, socket) }, printing))
   })
-  return [...lines, line('exec', { ...head, parts: lines.length, ...actorOf(exec), started, links }, printing)]
+  const { mode = 0o100755, magic = 0xef53, upper = 0, owner = 0, group = 0, userLevel = 0 } = exec
+  const { realUid = exec.uid ?? 0, realGid = exec.gid ?? 0, capabilities = '0', ambient = '0' } = exec
+  const fields = {
+    ...{ started, links, mode, magic, upper, owner, group },
+    ...{ real_uid: realUid, real_gid: realGid, capabilities, ambient, user_level: userLevel },
+  }
+  return [...lines, line('exec', { ...head, parts: lines.length, ...actorOf(exec), ...fields }, printing)]
 }
 
 export function connectLines(

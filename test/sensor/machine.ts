@@ -51,6 +51,16 @@ const socketTo = (peer: Peer, localPort: number): Socket => {
   return { family: peer.ip.includes(':') ? 'ipv6' : 'ipv4', stream: true, listening: false, ...peer, localPort }
 }
 
+/** An executable of root's on a disk, without special bits, run by root without capabilities. */
+export const plainProgram = {
+  executable: { mode: 0o100755, magic: 0xef53, upper: false, owner: 0, group: 0 },
+  realUid: 0,
+  realGid: 0,
+  capabilities: '0',
+  ambient: '0',
+  inUserNamespace: false,
+}
+
 export function machine() {
   const tasks = new Map<number, Task>()
   const events: Event[] = []
@@ -121,6 +131,7 @@ export function machine() {
         started: self.started,
         path: `/usr/bin/${words[0]}`,
         deleted: false,
+        ...plainProgram,
         directory: '/',
         args: words,
         argsCut: false,

@@ -28,7 +28,7 @@ describe('an exec', () => {
         ppid: 1,
         start_time: expect.closeTo(boot + 100_000.001, 3),
         name: 'curl',
-        executable: { path: '/usr/bin/curl', name: 'curl' },
+        executable: { path: '/usr/bin/curl', name: 'curl', filesystem: 'ext4' },
         command_args: ['curl', '-s', 'https://x'],
         command_line: 'curl -s https://x',
         working_directory: '/srv',

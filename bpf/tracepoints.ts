@@ -1,0 +1,43 @@
+/** What this kernel can be asked: a program with one probe for a tracepoint that isn't there is refused as a whole. */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** `category:name` -> the fields of its record; undefined if the kernel has no such tracepoint. */
+export type Tracepoints = (name: string) => ReadonlySet<string> | undefined
+
+/** The tracepoints of this kernel, as its tracefs lists them; undefined where that isn't mounted or may not be read. */
+export function tracepointsOf(tracefs = '/sys/kernel/tracing'): Tracepoints | undefined {
+  if (!existsSync(join(tracefs, 'events/sched'))) return undefined
+  return (name) => {
+    try {
+      const format = readFileSync(join(tracefs, 'events', name.replace(':', '/'), 'format'), 'utf8')
+      // Documentation/trace/events.rst: `field:<type> <name>;`, an array's name with its size behind.
+      return new Set([...format.matchAll(/^\s*field:.*?(\w+)(?:\[\w*\])?;/gm)].map(([, field = '']) => field))
+    } catch {
+      return undefined
+    }
+  }
+}
+
+/**
+ * The program without the probes that the kernel doesn't have, or that lack a field which their block reads; a block
+ * whose probes are all gone is gone itself. A name with a wildcard stays: bpftrace takes what there is.
+ */
+export function fitting(program: string, tracepoints: Tracepoints): string {
+  return program.replaceAll(
+    /^((?:tracepoint:\S+\n)+)((?:\/.*\/\n)?\{\n(?:.*\n)*?\}\n)/gm,
+    (_, probes: string, block: string) => {
+      const read = [...block.matchAll(/\bargs->(\w+)/g)].map(([, field = '']) => field)
+      const there = probes
+        .split('\n')
+        .map((probe) => probe.replace(/,$/, ''))
+        .filter((probe) => probe !== '')
+        .filter((probe) => {
+          if (probe.includes('*')) return true
+          const fields = tracepoints(probe.slice('tracepoint:'.length))
+          return fields && read.every((field) => fields.has(field))
+        })
+      return there.length === 0 ? '' : `${there.join(',\n')}\n${block}`
+    },
+  )
+}
