@@ -12,12 +12,14 @@ const ring = join(directory, 'ring')
 let child: ReturnType<typeof nightjar>
 let events: Journal<Event> & { add(event: Event): void }
 let problems = ''
+let ended: Promise<unknown> | undefined
 
 beforeAll(async () => {
   chmodSync(directory, 0o755)
   execFileSync('gcc', ['-o', ring, join(import.meta.dirname, 'ring.c')])
   events = journal<Event>()
   child = nightjar(['events', '--type', 'connect,dns,listen,accept,socket,stdio,exit,gap'])
+  ended = new Promise((resolve) => child.once('close', resolve))
   const { stdout, stderr } = child
   if (!stdout || !stderr) throw new Error('no pipes')
   createInterface(stdout).on('line', (line) => events.add(JSON.parse(line)))
@@ -31,7 +33,7 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(async () => {
   child?.kill('SIGTERM')
-  await new Promise((resolve) => child?.once('close', resolve))
+  await ended
   rmSync(directory, { recursive: true })
 })
 
