@@ -374,6 +374,10 @@ export const File = Type.Object({
   link_type: text(16, 'link: hard or symbolic.'),
   links: integer(17, 'How many names it has. unlink: before it.'),
   upper_layer: flag(18, "Made or changed in the container: in overlayfs' upper layer, not in the image."),
+  path_source: text(
+    19,
+    'kernel: the path is resolved. requested: it is the string that the program passed, made absolute from the directory that it counts from; a symbolic link in it is not followed.',
+  ),
 })
 
 /** The process that something is done to, by what the process table knows of it. */
