@@ -25,9 +25,6 @@ test('the rules of the packs nightjar and sensor are these', () => {
     ['metadata-service-access', 'high'],
     ['unexpected-child-process', 'high'],
     ['sensor-gap', 'high'],
-    ['sensor-signalled', 'critical'],
-    ['sensor-traced', 'critical'],
-    ['sensor-blinded', 'high'],
   ])
 })
 
