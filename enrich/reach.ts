@@ -126,8 +126,9 @@ export function createReach(options: {
     const key = keyOf(account)
     const before = accounts.get(key)
     if (before) return before.escalations
-    const { escalation, namespaces: hangsOn } = becomingOf(account, directly, rbac.accountsIn)
-    const found = [...directly(account).escalations, ...(escalation ? [escalation] : [])]
+    const becoming = becomingOf(account, { direct: directly, accountsIn: rbac.accountsIn })
+    const hangsOn = becoming.namespaces
+    const found = [...directly(account).escalations, ...becoming.escalations]
     accounts.set(key, { account, escalations: found, hangsOn })
     return found
   }

@@ -55,7 +55,7 @@ describe('what is remembered is what would be found anew', () => {
           if (reach.revision() === revision) expect(scores(reach)).toEqual(earlier)
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     )
   })
 
@@ -69,7 +69,7 @@ describe('what is remembered is what would be found anew', () => {
         else reach.put('ClusterRoleBinding', named)
         for (const [at, score] of scores(reach).entries()) expect(score).toBeGreaterThanOrEqual(before[at] ?? 0)
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     )
   })
 })
