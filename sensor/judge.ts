@@ -6,6 +6,7 @@ import { createEngine, type Engine } from '../rules/engine.ts'
 import type { RuleSet } from '../rules/rule.ts'
 import { createAlert } from './alerts.ts'
 import type { Event } from './event.ts'
+import { createStormFold } from './storm.ts'
 
 export interface Judge {
   judge(event: Event): void
@@ -23,6 +24,7 @@ export function createJudge(options: {
 }): Judge {
   const { metrics, log, exporters, sensor } = options
   let engine: Engine
+  let fold = createStormFold()
   let evaluations = 0
 
   const use = (rules: RuleSet) => {
@@ -39,6 +41,7 @@ export function createJudge(options: {
       onEvicted: (rule, kind) => metrics.ruleStateEvictions.inc({ rule, kind }),
     })
     evaluations = 0
+    fold = createStormFold()
   }
   use(options.rules)
 
@@ -48,7 +51,12 @@ export function createJudge(options: {
       const matches = engine.judge(event)
       metrics.ruleEvaluations.inc(engine.evaluations() - evaluations)
       evaluations = engine.evaluations()
-      for (const match of matches) {
+      for (const each of matches) {
+        const match = fold(each)
+        if (match === undefined) {
+          metrics.alertsSuppressed.inc({ rule: each.rule.id, reason: 'folded' })
+          continue
+        }
         const alert = createAlert(match, sensor())
         metrics.alerts.inc({ rule: alert.rule.id, severity: alert.severity })
         for (const exporter of exporters()) exporter.send(alert)
