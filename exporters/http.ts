@@ -17,7 +17,7 @@ export interface HttpPost {
   post(
     content: { body: string | Buffer; headers: Record<string, string> },
     signal: AbortSignal,
-  ): Promise<{ outcome: Outcome; body: Buffer }>
+  ): Promise<{ outcome: Outcome; body: Buffer; status?: number }>
   close(): Promise<void>
 }
 
@@ -59,7 +59,7 @@ export function httpPost(
         const answer = await beginningOf(response.body)
         const wait = response.headers['retry-after']
         const outcome = outcomeOf(response.statusCode, retryAfter(Array.isArray(wait) ? wait[0] : wait, now()))
-        return { outcome, body: answer }
+        return { outcome, body: answer, status: response.statusCode }
       } catch (error) {
         return { outcome: { verdict: 'failed', ...failureOf(error) }, body: Buffer.alloc(0) }
       }

@@ -4,12 +4,13 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { eventTypes } from '../sensor/event.ts'
+import { redactionKinds } from './redaction.ts'
 
 /** Where an event can be lost, in the order of its way. */
 export const lossStages = ['kernel_buffer', 'decoder'] as const
 
 /**
- * Why a delivery failed. After the first six the alert is kept and tried again; after the others it is gone, so the
+ * Why a delivery failed. After the first seven the alert is kept and tried again; after the others it is gone, so the
  * sum over those is the number of alerts that a receiver never got.
  */
 export const failureReasons = [
@@ -19,6 +20,7 @@ export const failureReasons = [
   'protocol', // the answer is not HTTP
   'throttled', // 429
   'server_error', // 408, 425, 5xx
+  'storage', // a file can't be written now: the disk is full, the folder is gone
   'rejected', // any other status: the receiver does not want this alert, whenever it comes
   'given_up', // the receiver failed on it again and again, and took others meanwhile
   'spool_full', // the oldest of the lowest severity made room
@@ -62,6 +64,7 @@ export interface Metrics {
   /** 1 or 0. */
   readonly probeUp: Gauge
   readonly enrichment: Counter<'result'>
+  readonly redactions: Counter<'kind'>
   /** Sets the `build_info` metric, in place of what it said before. */
   describeBuild(build: Build): void
 }
@@ -194,6 +197,12 @@ export function createMetrics(): Metrics {
       labelNames: ['result'],
       registers,
     }),
+    redactions: new Counter({
+      name: 'nightjar_redactions_total',
+      help: 'Secrets taken out of alerts before they left, by kind.',
+      labelNames: ['kind'],
+      registers,
+    }),
     describeBuild(build) {
       buildInfo.reset()
       buildInfo.set({ ...build }, 1)
@@ -201,6 +210,7 @@ export function createMetrics(): Metrics {
   }
   for (const type of eventTypes) metrics.events.inc({ type }, 0)
   for (const stage of lossStages) metrics.eventsLost.inc({ stage }, 0)
+  for (const kind of redactionKinds) metrics.redactions.inc({ kind }, 0)
   metrics.probeUp.set(0)
   metrics.spoolDurable.set(1)
   return metrics

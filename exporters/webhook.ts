@@ -72,7 +72,7 @@ export async function webhook(config: WebhookConfig, now: () => number = Date.no
   const headers = {
     ...basicAuthorization(url, complain),
     ...(await configuredHeaders(config, complain)),
-    'content-type': format.contentType,
+    'content-type': (settings.batch && format.batchContentType) || format.contentType,
   }
   const tls = await tlsOptions(config.tls, complain)
   const { post, close } = httpPost(url, { tls, now, ...settings })

@@ -2,10 +2,16 @@
 import type { Logger } from 'pino'
 import { type Dispatch, openDispatch } from '../exporters/dispatch.ts'
 import type { Exporter } from '../exporters/exporter.ts'
+import { file } from '../exporters/file.ts'
+import { type ApiServerPost, kubernetesEvents } from '../exporters/kubernetes-events.ts'
 import type { Metrics } from '../exporters/metrics.ts'
+import { otlp } from '../exporters/otlp.ts'
 import type { Receiver } from '../exporters/receiver.ts'
+import { redactor } from '../exporters/redaction.ts'
 import { type StdoutFormat, stdoutExporter } from '../exporters/stdout.ts'
+import { syslog } from '../exporters/syslog.ts'
 import { webhook } from '../exporters/webhook.ts'
+import type { Alert } from './alert.ts'
 import { parseBytes } from './bytes.ts'
 import type { Config } from './config.ts'
 import { parseDuration } from './duration.ts'
@@ -14,9 +20,24 @@ import { UsageError } from './usage.ts'
 type Exporters = NonNullable<Config['exporters']>
 
 /** The kinds of receivers, and what of the configuration makes them. */
-const kinds: ((exporters: Exporters) => Promise<Receiver[]>)[] = [
+const kinds: ((exporters: Exporters, config: Config) => Promise<Receiver[]>)[] = [
   ({ webhooks = [] }) => Promise.all(webhooks.map((config) => webhook(config))),
+  async (exporters) => present(await otlp(exporters.otlp)),
+  async (exporters) => present(await syslog(exporters.syslog)),
+  async (exporters) => present(file(exporters.file)),
+  async (exporters, config) => present(await kubernetesEvents(exporters.kubernetesEvents, () => apiServer(config))),
 ]
+
+/** Rejects with an error for a person where there is no cluster. Its library is loaded where it's needed. */
+async function apiServer({ kubernetes }: Config): Promise<ApiServerPost> {
+  const { kubernetesFrom } = await import('../enrich/kubernetes.ts')
+  const { apiServerPost } = await import('./api-server-post.ts')
+  const found = kubernetesFrom({ enabled: 'auto', ...kubernetes })
+  if (found) return apiServerPost(found.kubeConfig)
+  throw new Error('exporters.kubernetesEvents: enabled: found no cluster, expected one that kubernetes.* leads to')
+}
+
+const present = (receiver: Receiver | undefined) => (receiver === undefined ? [] : [receiver])
 
 export interface Exporting {
   /** Those of the moment. */
@@ -66,9 +87,9 @@ export async function openExporting(config: Config, options: Options): Promise<E
 }
 
 /** All that are configured. Throws UsageError. */
-export async function createReceivers({ exporters = {} }: Config): Promise<Receiver[]> {
+export async function createReceivers(config: Config): Promise<Receiver[]> {
   try {
-    const receivers = (await Promise.all(kinds.map((kind) => kind(exporters)))).flat()
+    const receivers = (await Promise.all(kinds.map((kind) => kind(config.exporters ?? {}, config)))).flat()
     const names = ['stdout', 'spool', ...receivers.map(({ name }) => name)]
     const twice = names.find((name, at) => names.indexOf(name) !== at)
     if (twice === undefined) return receivers
@@ -91,6 +112,15 @@ function spoolSettings(spool: Exporters['spool']): { directory: string; maxBytes
   if (maxAge === undefined || maxAge <= 0)
     throw new UsageError(`exporters.spool.maxAge: found ${limits.maxAge}, expected a time such as 7d`)
   return { directory, maxBytes, maxAge }
+}
+
+/** What of an alert may leave, as the configuration has it. Throws UsageError for a pattern that is none. */
+export function createRedactor(config: Config, metrics: Metrics): (alert: Alert) => Alert {
+  try {
+    return redactor(config.exporters?.redaction ?? {}, (kind) => metrics.redactions.inc({ kind }))
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error))
+  }
 }
 
 /** The one for stdout. */

@@ -4,6 +4,7 @@ import type { Exporter } from '../exporters/exporter.ts'
 import type { Metrics } from '../exporters/metrics.ts'
 import { createEngine, type Engine } from '../rules/engine.ts'
 import type { RuleSet } from '../rules/rule.ts'
+import type { Alert } from './alert.ts'
 import { createAlert } from './alerts.ts'
 import type { Event } from './event.ts'
 import { createStormFold } from './storm.ts'
@@ -21,8 +22,10 @@ export function createJudge(options: {
   /** The exporters of the moment. */
   exporters(): readonly Exporter[]
   sensor(): { node: string; lostEvents: number }
+  /** What of an alert may leave the sensor. */
+  redact(alert: Alert): Alert
 }): Judge {
-  const { metrics, log, exporters, sensor } = options
+  const { metrics, log, exporters, sensor, redact } = options
   let engine: Engine
   let fold = createStormFold()
   let evaluations = 0
@@ -57,7 +60,7 @@ export function createJudge(options: {
           metrics.alertsSuppressed.inc({ rule: each.rule.id, reason: 'folded' })
           continue
         }
-        const alert = createAlert(match, sensor())
+        const alert = redact(createAlert(match, sensor()))
         metrics.alerts.inc({ rule: alert.rule.id, severity: alert.severity })
         for (const exporter of exporters()) exporter.send(alert)
       }

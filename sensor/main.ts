@@ -109,6 +109,15 @@ nightjar
   })
 
 nightjar
+  .command('identity [subject]')
+  .description('how far a service account (NAMESPACE/NAME) reaches: rights, node, data stores; --all ranks them')
+  .option('--all', 'every account, the farthest-reaching first')
+  .addOption(new Option('--output <format>').choices(['json', 'pretty', 'dot', 'mermaid']).default('pretty'))
+  .option('--kubeconfig <file>', 'the cluster (default: KUBECONFIG, then the service account of this pod)')
+  .option('--from <path>', 'a folder or file of manifests (JSON, YAML) in place of a cluster')
+  .action(async (subject, options) => (await import('./commands/identity.ts')).identity(subject, options, log))
+
+nightjar
   .command('export')
   .description('who is told')
   .command('test')

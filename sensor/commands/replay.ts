@@ -5,7 +5,7 @@ import type { StdoutFormat } from '../../exporters/stdout.ts'
 import { loadRules, packPaths } from '../../rules/load.ts'
 import type { RuleSet } from '../../rules/rule.ts'
 import { CaptureError, readCapture } from '../capture.ts'
-import { closeExporters, createStdout } from '../exporting.ts'
+import { closeExporters, createRedactor, createStdout } from '../exporting.ts'
 import { createJudge } from '../judge.ts'
 import { UsageError } from '../usage.ts'
 
@@ -26,6 +26,7 @@ export async function replay(
     log,
     exporters: () => exporters,
     sensor: () => ({ node, lostEvents: 0 }),
+    redact: createRedactor({}, metrics),
   })
   try {
     const { events, truncated } = await readCapture(file, (event) => {

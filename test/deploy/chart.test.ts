@@ -86,10 +86,41 @@ charted("alerts wait in the node's directory that is named, or in the pod's own 
   expect(spool({ spool: { hostPath: '' } })).toEqual({ name: 'spool', emptyDir: { sizeLimit: '1Gi' } })
 })
 
-charted('it may read pods and what owns them, and write nothing', () => {
+charted('it may read what tells who did it, no Secrets, and write nothing', () => {
   const { rules } = render().find('ClusterRole')
-  expect(rules.flatMap(({ resources }) => resources)).toEqual(['pods', 'replicasets', 'jobs'])
+  expect(rules.flatMap(({ resources }) => resources)).toEqual([
+    ...['pods', 'serviceaccounts', 'namespaces', 'nodes', 'clusterspiffeids', 'replicasets', 'jobs'],
+    ...['roles', 'clusterroles', 'rolebindings', 'clusterrolebindings'],
+    ...['services', 'endpointslices', 'networkpolicies'],
+  ])
   for (const { verbs } of rules) for (const verb of verbs) expect(['get', 'list', 'watch']).toContain(verb)
+})
+
+charted('the socket of the runtime is there only on demand: its directory, read-only, and named to the sensor', () => {
+  const { template, container, find } = render({ runtimeSocket: '/run/crio/crio.sock' })
+  expect(template.spec.volumes).toContainEqual({ name: 'runtime', hostPath: { path: '/run/crio', type: 'Directory' } })
+  expect(container.volumeMounts).toContainEqual({ name: 'runtime', mountPath: '/run/crio', readOnly: true })
+  expect(parse(find('ConfigMap').data['config.yaml'] ?? '').cri).toEqual({ socket: '/run/crio/crio.sock' })
+})
+
+charted('token Secrets are read only on demand', () => {
+  const { find } = render({ readTokenSecrets: true })
+  expect(find('ClusterRole').rules).toContainEqual({
+    apiGroups: [''],
+    resources: ['secrets'],
+    verbs: ['list', 'watch'],
+  })
+  expect(parse(find('ConfigMap').data['config.yaml'] ?? '').kubernetes).toEqual({ enabled: 'auto', tokenSecrets: true })
+})
+
+charted('only a configuration that asks for Events lets it create them, and nothing else', () => {
+  const rulesOf = (kubernetesEvents: unknown) =>
+    render({ config: { exporters: { kubernetesEvents } } }).find('ClusterRole').rules
+  const writing = { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create'] }
+  const writes = (rules: ReturnType<typeof rulesOf>) =>
+    rules.filter(({ verbs }) => verbs.some((verb) => !['get', 'list', 'watch'].includes(verb)))
+  expect(writes(rulesOf({ enabled: true }))).toEqual([writing])
+  for (const off of [null, {}, { enabled: false }]) expect(writes(rulesOf(off))).toEqual([])
 })
 
 charted('it runs on every node unless told otherwise', () => {

@@ -442,7 +442,7 @@ test.each([
   { name: 'so c', url: 'https://soc.example/' },
   { name: 'soc', url: 'ftp://soc.example/' },
   { name: 'soc', url: 'https://soc.example/', timeout: '10' },
-  { name: 'soc', url: 'https://soc.example/', format: 'slack' },
+  { name: 'soc', url: 'https://soc.example/', format: 'pigeon' },
   { name: 'soc', url: 'https://soc.example/', secret: 'x' },
   { name: 'soc', url: 'https://soc.example/', tls: { verify: false } },
 ])('the configuration %j is not valid', (config) => {

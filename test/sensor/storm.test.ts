@@ -43,6 +43,7 @@ async function told(rule: object, events: Event[]): Promise<{ alerts: Alert[]; f
     log: journal().log,
     exporters: () => [webhook],
     sensor: () => ({ node: 'node-1', lostEvents: 0 }),
+    redact: (alert) => alert,
   })
   for (const event of events) judge.judge(event)
   await webhook.close(30_000)
