@@ -1,8 +1,8 @@
 /**
  * Keeps a storm from the receivers. Where a rule doesn't say what belongs together (`groupBy`), the repeats of a match are
- * folded that come from the same workload and the same programs, from the process up: a shell that starts ten thousand
- * downloads is one act. Where it does, this is the second line: of what it tells apart, ten alerts of one lineage in ten
- * minutes go out one by one, so nobody floods the receivers by varying an argument.
+ * folded: the same workload, the same programs from the process up, the same command line. What is told apart, by the rule
+ * or so, is limited: of one lineage ten alerts in ten minutes go out one by one, and then their number, so that nobody
+ * floods the receivers by varying an argument.
  */
 import { LRUCache } from 'lru-cache'
 import type { Match } from '../rules/engine.ts'
@@ -12,7 +12,7 @@ import type { Event, ProcessBase } from './event.ts'
 
 /** Milliseconds of event time. */
 const window = 600_000
-/** Of a rule with `groupBy`: alerts of one lineage that go out as they come. */
+/** Alerts of one rule and lineage that go out as they come. */
 const atOnce = 10
 /** Lineages that are remembered; one that falls out alerts anew. */
 const mostKeys = 10_000
@@ -29,12 +29,19 @@ export function createStormFold(): (match: Match) => Match | undefined {
     return current.alerts < atOnce
   }
 
+  const folded = (match: Match, key: string): Match | undefined => {
+    const { event, count, firstSeen, lastSeen } = match
+    const told = fold(key, event.time, window, { count, firstSeen, lastSeen })
+    return told && { ...match, ...told }
+  }
+
   return (match) => {
-    const { rule, event, count, firstSeen, lastSeen } = match
-    const key = `${rule.id} ${lineageOf(event)}`
-    if (rule.groupBy.length > 0 && isAmongFirst(key, event.time)) return match
-    const folded = fold(key, event.time, window, { count, firstSeen, lastSeen })
-    return folded && { ...match, ...folded }
+    const { rule, event } = match
+    const lineage = `${rule.id} ${lineageOf(event)}`
+    const repeats = `${lineage} ${shortKey(event.process?.command_line ?? '')}`
+    const told = rule.groupBy.length > 0 ? match : folded(match, repeats)
+    if (told === undefined || isAmongFirst(lineage, event.time)) return told
+    return folded(told, lineage)
   }
 }
 
