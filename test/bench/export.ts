@@ -3,7 +3,8 @@
  *
  * Each rate stands beside the least that could do it in this process (a JSON line appended to a file, a line read and
  * parsed), so that the ratio says what order, checksum, severity files and cursors cost. Latency is from the moment when the
- * alert is raised to the moment when an HTTP server on loopback has all of it, at 100 alerts a second, beside a bare POST.
+ * alert is raised to the moment when an HTTP server on loopback has all of it, at 100 alerts a second, beside a bare POST;
+ * and, as root, from the kernel's own timestamp through the whole sensor.
  */
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -17,7 +18,9 @@ import { createMetrics } from '../../exporters/metrics.ts'
 import { openSpool } from '../../exporters/spool.ts'
 import { type WebhookConfig, webhook } from '../../exporters/webhook.ts'
 import { type Alert, severities } from '../../sensor/alert.ts'
+import { checks } from '../../sensor/requirements.ts'
 import { sampleAlert } from '../exporters/sample.ts'
+import { kernelLatencies } from './kernel-latencies.ts'
 
 const count = 20_000
 const rate = 100
@@ -127,6 +130,12 @@ async function deliveryRate(what: string, config: Partial<WebhookConfig>) {
   await soc.close()
 }
 
+function sayLatency(what: string, list: number[]) {
+  const at = (part: number) => `${(list[Math.floor(list.length * part)] ?? 0).toFixed(2)} ms`
+  const figures = `p50 ${at(0.5)}   p99 ${at(0.99)}   worst ${at(1 - 1 / list.length)}`
+  say(`${`latency at ${rate}/s, ${what}`.padEnd(44)} ${figures}`)
+}
+
 /** At a steady rate; milliseconds from raised to arrived, in ascending order. */
 async function latencies(send: (alert: Alert) => unknown, arrived: Map<string, number>): Promise<number[]> {
   const raised = new Map<string, number>()
@@ -158,14 +167,8 @@ async function latency() {
   const spooled = await latencies(dispatch.send, soc.arrived)
   await dispatch.close(1000)
   await soc.close()
-  const at = (list: number[], part: number) => `${(list[Math.floor(list.length * part)] ?? 0).toFixed(2)} ms`
-  for (const [what, list] of [
-    ['bare POST', bare],
-    ['by way of the spool', spooled],
-  ] as const)
-    say(
-      `${`latency at ${rate}/s, ${what}`.padEnd(34)} p50 ${at(list, 0.5)}   p99 ${at(list, 0.99)}   worst ${at(list, 1 - 1 / list.length)}`,
-    )
+  sayLatency('bare POST', bare)
+  sayLatency('by way of the spool', spooled)
 }
 
 try {
@@ -174,6 +177,9 @@ try {
   await deliveryRate('delivered, one a request', {})
   await deliveryRate('delivered, 100 a request', { batch: { size: 100, wait: '50ms' } })
   await latency()
+  const missing = (await checks()).filter(({ ok }) => ok === false)
+  if (missing.length > 0) say(`not measured from the kernel on: ${missing.map(({ name }) => name).join(', ')}`)
+  else sayLatency('kernel event to receiver', await kernelLatencies(folder, rate, rate * seconds))
 } finally {
   rmSync(folder, { recursive: true })
 }
