@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { EventType } from '../sensor/event.ts'
-import { fileFilter, requestedMax, sets, tablesOf } from './file-filter.ts'
+import { fileFilter, requestedMax, sets, tablesOf, whereOf } from './file-filter.ts'
 import type { Interest, Interests } from './interest.ts'
 import { bits, bpfCommands, newNamespaces, ringOperations } from './numbers.ts'
 import { limits, parts, type RecordName, records, sections } from './records.ts'
@@ -22,6 +22,12 @@ const families: { fragment: string; wantedBy?: EventType[]; unless?(interests: r
   { fragment: 'open-handle', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'failure') },
   { fragment: 'open-ring', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'failure') },
   { fragment: 'open-failed', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'success') },
+  { fragment: 'chmod', wantedBy: ['chmod'] },
+  { fragment: 'chown', wantedBy: ['chown'] },
+  { fragment: 'link', wantedBy: ['link'] },
+  { fragment: 'rename', wantedBy: ['rename'] },
+  { fragment: 'unlink', wantedBy: ['unlink'] },
+  { fragment: 'mkdir', wantedBy: ['mkdir'] },
   { fragment: 'ptrace', wantedBy: ['ptrace'] },
   { fragment: 'namespace', wantedBy: ['namespace'] },
   { fragment: 'mount', wantedBy: ['mount'] },
@@ -32,6 +38,10 @@ const families: { fragment: string; wantedBy?: EventType[]; unless?(interests: r
   { fragment: 'io_uring', wantedBy: ['io_uring'] },
   { fragment: 'kill', wantedBy: ['kill'] },
   { fragment: 'syscall', wantedBy: ['syscall'] },
+  { fragment: 'packet', wantedBy: ['connect', 'dns'] },
+  { fragment: 'listen', wantedBy: ['listen'] },
+  { fragment: 'accept', wantedBy: ['accept'] },
+  { fragment: 'socket', wantedBy: ['socket'] },
 ]
 
 /** Constants under their kernel names. */
@@ -50,6 +60,19 @@ const constants: Record<string, number | bigint> = {
   SYS_OPEN: 2, // arch/x86/entry/syscalls/syscall_64.tbl
   SYS_CREAT: 85,
   SYS_OPENAT2: 437,
+  SYS_RENAME: 82,
+  SYS_RMDIR: 84,
+  SYS_FCHMOD: 91,
+  SYS_FCHOWN: 93,
+  SYS_MKDIRAT: 258,
+  SYS_FCHOWNAT: 260,
+  SYS_UNLINKAT: 263,
+  SYS_LINKAT: 265,
+  SYS_SYMLINKAT: 266,
+  SYS_FCHMODAT: 268,
+  SYS_FCHMODAT2: 452,
+  AT_FDCWD: -100, // include/uapi/linux/fcntl.h
+  AT_REMOVEDIR: 0x200,
   NAME_MAX: 255, // include/uapi/linux/limits.h
   PATH_MAX: 4096,
   EPERM: 1, // include/uapi/asm-generic/errno-base.h
@@ -57,12 +80,52 @@ const constants: Record<string, number | bigint> = {
   S_IFSOCK: 0o140000,
   S_IFBLK: 0o060000,
   S_IFCHR: 0o020000,
-  AF_INET: 2, // include/linux/socket.h
+  AF_UNIX: 1, // include/linux/socket.h
+  AF_INET: 2,
   AF_INET6: 10,
+  AF_NETLINK: 16,
+  SOCK_STREAM: 1, // include/linux/net.h
+  SOCK_DGRAM: 2,
+  SOCK_RAW: 3,
+  SOCK_TYPE_MASK: 0xf,
+  SOCK_BINDPORT_LOCK: 8, // include/net/sock.h
+  SOCKADDR_MAX: 128, // _K_SS_MAXSIZE, include/uapi/linux/socket.h
   TCP_SYN_SENT: 2, // include/net/tcp_states.h
+  TCP_LISTEN: 10,
   IPPROTO_TCP: 6, // include/uapi/linux/in.h
   USER_CS: 0x33, // arch/x86/include/asm/segment.h: of 64-bit and 32-bit programs
   USER32_CS: 0x23,
+  IPPROTO_UDP: 17,
+  NEXTHDR_FRAGMENT: 44, // include/net/ipv6.h
+  // Fields of packets, as a little-endian machine reads them.
+  ETH_P_IP_BE: 0x0008, // include/uapi/linux/if_ether.h
+  ETH_P_IPV6_BE: 0xdd86,
+  IP_OFFSET_BE: 0xff1f, // include/net/ip.h
+  IP6_OFFSET_BE: 0xf8ff,
+  DNS_PORT: 53,
+  DNS_PORT_BE: 0x3500,
+  EPHEMERAL_PORTS: 32768, // net.ipv4.ip_local_port_range begins here by default
+  TOLD_MAX: 12_000, // of the 16,384 that a map holds, see sensor/probe.ts
+  NETLINK_ROUTE: 0, // include/uapi/linux/netlink.h
+  NETLINK_SOCK_DIAG: 4,
+  NETLINK_AUDIT: 9,
+  NETLINK_KOBJECT_UEVENT: 15,
+  NETLINK_GENERIC: 16,
+  IFF_SLAVE: 0x800, // include/uapi/linux/if.h
+  IFF_BRIDGE_PORT: 1 << 9, // include/linux/netdevice.h, priv_flags
+  IFF_TEAM_PORT: 1 << 13,
+  PF_IO_WORKER: 0x10, // include/linux/sched.h
+  SYS_WRITE: 1,
+  SYS_WRITEV: 20,
+  SYS_SENDTO: 44,
+  SYS_SENDMSG: 46,
+  SYS_SENDMMSG: 307,
+  SYS_IO_URING_ENTER: 426,
+  EACCES: 13, // include/uapi/asm-generic/errno-base.h, errno.h
+  EAFNOSUPPORT: 97,
+  EADDRNOTAVAIL: 99,
+  ENETUNREACH: 101,
+  EHOSTUNREACH: 113,
   CLONE_THREAD: 0x10000, // include/uapi/linux/sched.h
   ...newNamespaces,
   CLONE: -1, // clone and clone3 by task_newtask, which doesn't say which
@@ -128,7 +191,15 @@ export function program(interests: Interests, chunk: number, tracepoints?: Trace
       `${fragment}.bt`,
     ),
   )
-  const whole = text.join('\n').replaceAll(/\b[A-Z][A-Z0-9_]+\b/g, (name) => String(known[name] ?? name))
+  // <TYPE>_WANTED: 1 or 0, in a fragment that serves several types; the compiler drops the branches that are not wanted.
+  // <TYPE>_WHERE: see whereOf.
+  const asked = (name: string): number | undefined => {
+    const [, type = '', what] = /^(\w+)_(WANTED|WHERE)$/.exec(name) ?? []
+    const interest = interests.get(type.toLowerCase() as EventType)
+    if (what === undefined) return undefined
+    return what === 'WANTED' ? Number(interest !== undefined) : whereOf(interest ?? [])
+  }
+  const whole = text.join('\n').replaceAll(/\b[A-Z][A-Z0-9_]+\b/g, (name) => String(known[name] ?? asked(name) ?? name))
   return tracepoints ? fitting(whole, tracepoints) : whole
 }
 

@@ -13,9 +13,7 @@ type Kind = 'number' | 'id' | 'bytes'
 const part = { time: 'number', tid: 'number' } as const
 const head = { ...part, parts: 'number' } as const
 const actor = { ...head, pid: 'number', ppid: 'number', cgroup: 'id', uid: 'number', gid: 'number' } as const
-const socket = {
-  ...part,
-  at: 'number',
+const peer = {
   type: 'number',
   family: 'number',
   state: 'number',
@@ -27,6 +25,7 @@ const socket = {
   peer6_2: 'number',
   peer6_3: 'number',
 } as const
+const socket = { ...part, at: 'number', ...peer } as const
 
 export const records = {
   text: {
@@ -50,6 +49,20 @@ export const records = {
       upper: 'number',
     },
   },
+  /** One end of a connection, or where a packet goes: addresses as the kernel has them, the port in host order. */
+  address: {
+    tag: 'a',
+    fields: {
+      ...part,
+      family: 'number',
+      port: 'number',
+      ip4: 'number',
+      ip6_0: 'number',
+      ip6_1: 'number',
+      ip6_2: 'number',
+      ip6_3: 'number',
+    },
+  },
   exec: {
     tag: 'E',
     fields: {
@@ -70,9 +83,24 @@ export const records = {
   },
   fork: { tag: 'F', fields: { time: 'number', pid: 'number', ppid: 'number', cgroup: 'id' } },
   exit: { tag: 'X', fields: { time: 'number', pid: 'number', cgroup: 'id', code: 'number' } },
-  connect: { tag: 'C', fields: actor },
+  connect: { tag: 'C', fields: { ...actor, ...peer } },
+  connect_to: { tag: 'A', fields: { ...actor, returned: 'number', type: 'number' } },
+  datagram: { tag: 'D', fields: { ...actor, local_port: 'number' } },
+  dns: { tag: 'Q', fields: { ...actor, protocol: 'number' } },
+  listen: { tag: 'L', fields: { ...actor, type: 'number' } },
+  accept: { tag: 'W', fields: { ...actor, ...peer } },
+  socket_made: {
+    tag: 'S',
+    fields: { ...actor, returned: 'number', family: 'number', type: 'number', protocol: 'number' },
+  },
   stdio: { tag: 'I', fields: actor },
   open: { tag: 'O', fields: { ...actor, returned: 'number', flags: 'number', owner: 'number' } },
+  unlink: { tag: 'x', fields: { ...actor, returned: 'number', directory: 'number' } },
+  rename: { tag: 'r', fields: { ...actor, returned: 'number', flags: 'number' } },
+  link: { tag: 'l', fields: { ...actor, returned: 'number', symbolic: 'number' } },
+  mkdir: { tag: 'k', fields: { ...actor, returned: 'number', mode: 'number' } },
+  chmod: { tag: 'c', fields: { ...actor, returned: 'number', mode: 'number' } },
+  chown: { tag: 'o', fields: { ...actor, returned: 'number', owner: 'number', group: 'number' } },
   ptrace: { tag: 'T', fields: { ...actor, call: 'number', request: 'number', target: 'number', returned: 'number' } },
   namespace: {
     tag: 'N',
@@ -104,7 +132,14 @@ export const records = {
 } as const satisfies Record<string, { tag: string; fields: Record<string, Kind> }>
 
 /** Records that belong to a head: the assembler of the program counts them. */
-export const parts = ['text', 'fd', 'socket', 'parent_socket', 'inode'] as const satisfies (keyof typeof records)[]
+export const parts = [
+  'text',
+  'fd',
+  'socket',
+  'parent_socket',
+  'inode',
+  'address',
+] as const satisfies (keyof typeof records)[]
 
 export type RecordName = keyof typeof records
 type ValueOf<K extends Kind> = K extends 'number' ? number : K extends 'id' ? string : Uint8Array
@@ -127,7 +162,18 @@ export const sections = {
   REQUESTED: 6,
   OTHER: 7,
   NAME: 8,
+  OTHER_BASE: 9,
+  ADDRESS: 20,
+  QUESTION: 21,
 } as const
 
 /** Limits that both sides know. */
-export const limits = { PATH_DEPTH: 48, ARGS_MAX: 4096, CGROUP_DEPTH: 16, CGROUP_NAME_MAX: 128 } as const
+export const limits = {
+  PATH_STEPS: 64,
+  PATH_DEPTH: 64,
+  NAMED_MAX: 1024,
+  ARGS_MAX: 4096,
+  CGROUP_DEPTH: 16,
+  CGROUP_NAME_MAX: 128,
+  QUESTION_MAX: 512,
+} as const

@@ -2,7 +2,7 @@
 import { ulid } from 'ulid'
 import type { Match } from '../rules/engine.ts'
 import { type Alert, alertSchema, type Severity } from './alert.ts'
-import type { Event, Process, ProcessBase } from './event.ts'
+import type { Event, Process } from './event.ts'
 import { version } from './version.ts'
 
 /** Until the identity's reach is known, the priority is the severity's own. */
@@ -10,7 +10,7 @@ const priorities: Record<Severity, number> = { critical: 90, high: 70, medium: 5
 
 export function createAlert(match: Match, sensor: { node: string; lostEvents: number }): Alert {
   const { rule, event, earlier, message, count, firstSeen, lastSeen } = match
-  const { type, time, process, ...rest } = event
+  const { type, time, process, container, ...rest } = event
   return {
     schema: alertSchema,
     id: ulid(Math.floor(time)),
@@ -23,6 +23,7 @@ export function createAlert(match: Match, sensor: { node: string; lostEvents: nu
     event: { type },
     ...(process && { process: described(process) }),
     ...(earlier.length > 0 && { earlier: earlier.map(earlierStep) }),
+    ...(container && { container: timed(container) }),
     ...rest,
     count,
     first_seen: rfc3339(firstSeen),
@@ -43,8 +44,8 @@ function described({ ancestors, ...process }: Process): Alert['process'] {
   return { ...timed(process), ...(ancestors && { ancestors: ancestors.map(timed) }) }
 }
 
-const timed = ({ start_time, ...process }: ProcessBase) => ({
-  ...process,
+const timed = <T extends { start_time?: number }>({ start_time, ...rest }: T) => ({
+  ...rest,
   ...(start_time !== undefined && { start_time: rfc3339(start_time) }),
 })
 

@@ -9,6 +9,7 @@
 import { type KernelRecord, limits, type RecordOf, sections } from '../bpf/records.ts'
 import { type Told, toldBy } from './deeds.ts'
 import {
+  addressIn,
   type Descriptor,
   decode,
   inSection,
@@ -119,7 +120,8 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
         case 'fd':
         case 'socket':
         case 'parent_socket':
-        case 'inode': {
+        case 'inode':
+        case 'address': {
           const key = `${record.time} ${record.tid}`
           const parts = waiting.get(key)
           if (parts) parts.push(record)
@@ -149,14 +151,14 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
         }
         case 'exec':
           return events.act(execOf(record, take(record)))
-        case 'connect': {
-          const socket = take(record).find((part) => part.record === 'socket')
-          if (!socket) return // counted in take
-          return events.act({
-            act: 'connect',
-            ...actor(record),
-            socket: socketOf(socket),
-          })
+        case 'connect':
+          take(record) // which are none
+          return events.act({ act: 'connect', ...actor(record), socket: socketOf(record) })
+        case 'datagram': {
+          const peer = addressIn(take(record))
+          if (!peer) return // counted in take
+          const socket: Socket = { ...peer, stream: false, listening: false, localPort: record.local_port }
+          return events.act({ act: 'connect', ...actor(record), socket })
         }
         case 'stdio':
           return events.act({ act: 'stdio', ...actor(record), stdio: stdioOf(take(record)) })
@@ -200,7 +202,7 @@ function execOf(record: RecordOf<'exec'>, parts: Part[]): Exec {
     args: splitArguments(text.bytes),
     argsCut: text.bytes.length < text.length || (!whole && text.length === 0), // argv[0] is always there
     stdio: stdioOf(parts),
-    parentSockets: parts.filter((part) => part.record === 'parent_socket').map(socketOf),
+    parentSockets: parts.filter((part) => part.record === 'parent_socket').map((part) => socketOf(part)),
     ...(parent.length > 0 && parent.bytes.length === parent.length && { parentName: decode(parent.bytes) }),
     incomplete: !whole,
   }

@@ -7,6 +7,7 @@ import { WebhookConfig } from '../exporters/webhook.ts'
 import { problemIn } from '../rules/problem.ts'
 import { shapeChecker } from '../rules/shape.ts'
 import { addressForm, addressPattern } from './address.ts'
+import { durationPattern } from './duration.ts'
 import { UsageError } from './usage.ts'
 
 const closed = { additionalProperties: false }
@@ -51,6 +52,47 @@ export const Config = Type.Object(
           kubeconfig: textOrNull('A kubeconfig file; null: KUBECONFIG, then the service account of the pod.'),
           nodeName: textOrNull('The node whose pods are watched; null: NIGHTJAR_NODE_NAME, then the host name.'),
           clusterName: textOrNull('Put into alerts as k8s.cluster.name.'),
+          maxWait: Type.Optional(
+            Type.String({
+              title: 'a duration such as 500ms, 2s or 1m',
+              pattern: durationPattern,
+              default: '2s',
+              description: 'How long an event waits for what the API server has not told yet about its pod.',
+            }),
+          ),
+          tokenSecrets: Type.Optional(
+            Type.Boolean({
+              default: false,
+              description:
+                'Watch the metadata of legacy token Secrets, to tell their age. RBAC can not grant that without granting to read all Secrets.',
+            }),
+          ),
+        },
+        closed,
+      ),
+    ),
+    cri: Type.Optional(
+      Type.Object(
+        {
+          socket: Type.Optional(
+            Type.Unsafe<string | null>({
+              type: ['string', 'null'],
+              default: 'auto',
+              description:
+                "The container runtime's unix socket, a second source for names and images; auto: the usual places; null: it is not asked.",
+            }),
+          ),
+        },
+        closed,
+      ),
+    ),
+    spiffe: Type.Optional(
+      Type.Object(
+        {
+          trustDomain: textOrNull('The trust domain of SPIRE, for templates that name it.'),
+          template: textOrNull(
+            'Template of the SPIFFE IDs of pods that mount the Workload API and that no ClusterSPIFFEID selects, such as spiffe://{{ .TrustDomain }}/ns/{{ .PodMeta.Namespace }}/sa/{{ .PodSpec.ServiceAccountName }}.',
+          ),
         },
         closed,
       ),

@@ -20,6 +20,9 @@ export interface Socket {
   localPort: number
 }
 
+/** An address of IP, and a port of it. */
+export type Peer = Pick<Socket, 'family' | 'ip' | 'port'>
+
 /** One of the descriptors 0, 1, 2. */
 export interface Descriptor {
   /** st_mode of the file. */
@@ -57,11 +60,16 @@ export function textOf(chunks: RecordOf<'text'>[]): { bytes: Buffer; length: num
   return { bytes: Buffer.concat(sent), length: chunks.at(-1)?.length ?? 0 }
 }
 
-/** The text of a section up to its first NUL, if there is one and all of it came. */
+/**
+ * The text of a section up to its first NUL, if there is one and all of it came. One that ends with `…` is longer than
+ * is sent.
+ */
 export function textIn(parts: Part[], section: number): string | undefined {
   const chunks = parts.filter(inSection(section))
   const { bytes, length } = textOf(chunks)
-  return chunks.length === 0 || bytes.length < length ? undefined : decode(cutAtNul(bytes))
+  if (chunks.length === 0 || bytes.length < length) return undefined
+  const text = decode(cutAtNul(bytes))
+  return length >= limits.NAMED_MAX && !bytes.includes(0) ? `${text}…` : text
 }
 
 /**
@@ -76,33 +84,32 @@ export function pathOf(parts: Part[], section: number, whole: boolean): string |
     else components.set(part.index, [part])
   }
   if (components.size === 0) return undefined
-  const texts = [...components.values()].map(textOf)
+  const texts = [...components].filter(([index]) => index < limits.PATH_DEPTH).map(([, chunks]) => textOf(chunks))
   const last = components.has(0) ? texts[0] : undefined
   if (!whole && (!last || last.bytes.length < last.length)) return undefined
   const path = `/${texts
     .map(({ bytes }) => decode(cutAtNul(bytes)))
     .reverse()
     .join('/')}`
-  return !whole || components.has(limits.PATH_DEPTH - 1) ? `…${path}` : path
+  return !whole || components.has(limits.PATH_DEPTH) ? `…${path}` : path
 }
 
 export const stdioOf = (parts: Part[]): (Descriptor | undefined)[] =>
   [0, 1, 2].map((at) => {
     const file = parts.find((part) => part.record === 'fd' && part.at === at)
-    const socket = parts.find((part) => part.record === 'socket' && part.at === at)
+    const socket = parts.filter((part) => part.record === 'socket').find((part) => part.at === at)
     if (file?.record !== 'fd') return undefined
     const { mode, inode, device, node } = file
     return { mode, inode: `${device}:${inode}`, node, ...(socket && { socket: socketOf(socket) }) }
   })
 
-export function socketOf(part: Part): Socket {
-  if (part.record !== 'socket' && part.record !== 'parent_socket') throw new TypeError(part.record)
+export function socketOf(part: RecordOf<'socket' | 'parent_socket' | 'connect' | 'accept'>): Socket {
   const listening = part.state === TCP_LISTEN
   const family = families[part.family] ?? 'other'
   if (family === 'unix' || family === 'other')
     return { family, stream: part.type === SOCK_STREAM, listening, port: 0, localPort: 0 }
   const port = swap16(part.peer_port_be)
-  const ip = family === 'ipv4' ? ipv4(part.peer4) : ipv6(part)
+  const ip = family === 'ipv4' ? ipv4(part.peer4) : ipv6(part.peer6_0, part.peer6_1, part.peer6_2, part.peer6_3)
   return {
     family,
     stream: part.type === SOCK_STREAM,
@@ -113,6 +120,16 @@ export function socketOf(part: Part): Socket {
   }
 }
 
+/** The address among the parts. */
+export function addressIn(parts: Part[]): (Peer & { ip: string }) | undefined {
+  const part = parts.find((part) => part.record === 'address')
+  if (part?.record !== 'address') return undefined
+  const family = families[part.family] ?? 'other'
+  if (family !== 'ipv4' && family !== 'ipv6') return undefined
+  const ip = family === 'ipv4' ? ipv4(part.ip4) : ipv6(part.ip6_0, part.ip6_1, part.ip6_2, part.ip6_3)
+  return { family, ip, port: part.port }
+}
+
 const swap16 = (value: number) => ((value & 0xff) << 8) | ((value >> 8) & 0xff)
 
 /** A big-endian address that was read as a little-endian number: its first byte is the lowest. */
@@ -120,9 +137,8 @@ const octets = (value: number) => [0, 8, 16, 24].map((shift) => (value >>> shift
 const ipv4 = (value: number) => octets(value).join('.')
 
 /** RFC 5952 text form; an IPv4-mapped address in its IPv4 form. */
-function ipv6(part: RecordOf<'socket' | 'parent_socket'>): string {
-  const bytes = [part.peer6_0, part.peer6_1, part.peer6_2, part.peer6_3].flatMap(octets)
-  const address = new ipaddr.IPv6(bytes)
+function ipv6(...words: number[]): string {
+  const address = new ipaddr.IPv6(words.flatMap(octets))
   return address.isIPv4MappedAddress() ? address.toIPv4Address().toString() : address.toString()
 }
 

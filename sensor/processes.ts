@@ -8,7 +8,7 @@
 import type { Act, Exec } from './assemble.ts'
 import { capabilityNames } from './capabilities.ts'
 import type { Clock } from './clock.ts'
-import { modeOf } from './deeds/files.ts'
+import { modeOf } from './deeds/opened.ts'
 import type { Event, ProcessBase } from './event.ts'
 import { filesystemOf } from './filesystem.ts'
 import type { Socket } from './parts.ts'
@@ -16,7 +16,7 @@ import type { RunningProcess } from './proc.ts'
 import { raisedByExec } from './raised.ts'
 import { baseName, programName, readsCommandsFrom } from './shells.ts'
 import { stdioOf } from './stdio.ts'
-import { createWiring, type Wired } from './wiring.ts'
+import { type Connection, createWiring, type Wired } from './wiring.ts'
 
 /** One process, as the table holds it. */
 export interface Entry extends Wired {
@@ -114,6 +114,10 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
     )
   }
 
+  /** A packet that left when its sender no longer ran: the socket tells its user, and nothing tells the process. */
+  const sendOfNobody = (type: Event['type'], { time, uid }: { time: number; uid: number }, about: Partial<Event>) =>
+    emit({ type, time: clock.unix(time), process: { user: { id: uid } }, ...about }, { pid: 0 })
+
   const end = (entry: Entry) => {
     entry.exited = true
     wiring.forget(entry)
@@ -147,15 +151,18 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
         return
       }
       case 'connect': {
-        const entry = actor(act)
-        const { ip, port, family, localPort } = act.socket
+        const { ip, port, family, localPort, stream } = act.socket
         if (ip === undefined) return
-        entry.connections = [...entry.connections, { ip, port }].slice(-connectionsKept)
-        send('connect', act.time, entry, {
+        const about: Partial<Event> = {
           destination: { ip, port },
           ...(localPort !== 0 && { source: { port: localPort } }),
-          network: { transport: act.socket.stream ? 'tcp' : 'udp', type: family },
-        })
+          network: { transport: stream ? 'tcp' : 'udp', type: family },
+        }
+        if (act.pid === 0) return sendOfNobody('connect', act, about)
+        const entry = actor(act)
+        entry.connections = withConnection(entry.connections, { ip, port, ...(!stream && { datagram: true }) })
+        send('connect', act.time, entry, about)
+        if (!stream) return
         // The connection may be what a shell's pipes lead to: that shell has just been wired to the network.
         for (const shell of wiring.connected(entry)) send('stdio', act.time, shell)
         return
@@ -171,6 +178,7 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
         return
       }
       case 'deed': {
+        if (act.pid === 0) return sendOfNobody(act.type, act, act.about)
         const entry = actor(act)
         const target = act.target === undefined ? undefined : entries.get(act.target)
         return send(act.type, act.time, entry, {
@@ -211,6 +219,16 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
   }
 
   return { apply, prime, size: () => entries.size }
+}
+
+/** Its newest TCP connections and its newest UDP peers: name servers don't displace what it is connected to. */
+function withConnection(known: Connection[], added: Connection): Connection[] {
+  const others = known.filter(
+    ({ ip, port, datagram }) => !(added.datagram && datagram && ip === added.ip && port === added.port),
+  )
+  const alike = others.filter(({ datagram }) => datagram === added.datagram)
+  const oldest = alike.length < connectionsKept ? undefined : alike[0]
+  return [...others.filter((connection) => connection !== oldest), added]
 }
 
 /** A process as another one's target. That cgroups differ does not say that containers do. */

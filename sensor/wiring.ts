@@ -19,6 +19,8 @@ import type { Descriptor, Socket } from './parts.ts'
 export interface Connection {
   ip: string
   port: number
+  /** UDP: such a socket is as often a resolver's as a conversation. */
+  datagram?: true
 }
 
 /** What the wiring knows of a process. */
@@ -161,12 +163,12 @@ const both = (way: Way): [Way, Way] => [way, way]
 const isWired = ({ described: { stdin, stdout } }: Wired) => Boolean(stdin?.relay || stdout?.relay)
 
 /** What a shell's descriptor is, said with where it leads. */
-function leading(stdio: Stdio | undefined, { connection, relay }: Way): Stdio | undefined {
+function leading(stdio: Stdio | undefined, { connection: { ip, port }, relay }: Way): Stdio | undefined {
   if (!relay) return stdio
   const { pid, name, command_line } = relay.described
   return {
     ...stdio,
-    peer: connection,
+    peer: { ip, port },
     direction: 'outbound',
     relay: { ...(pid !== undefined && { pid }), ...(name && { name }), ...(command_line && { command_line }) },
   }
@@ -213,12 +215,19 @@ function fullPeer(stdio: Stdio | undefined): Connection | undefined {
   return ip === undefined || port === undefined ? undefined : { ip, port }
 }
 
-/** What a relay passes on. */
-const connectionOf = (relay: Wired): Connection | undefined => networkPeer(relay) ?? relay.connections.at(-1)
+/** What a relay passes on. That it has sent a datagram says nothing: it may have looked up a name. */
+const connectionOf = (relay: Wired): Connection | undefined =>
+  networkPeer(relay) ?? relay.connections.findLast(({ datagram }) => !datagram)
+
+const DNS_PORT = 53
 
 /** A connection that the parent opened and, by its descriptors, still holds. */
 function openConnection(parent: Wired, sockets: Socket[]): Connection | undefined {
-  return parent.connections.findLast(({ ip, port }) =>
-    sockets.some((socket) => !socket.listening && socket.ip === ip && socket.port === port),
+  return parent.connections.findLast(
+    ({ ip, port, datagram }) =>
+      !(datagram && port === DNS_PORT) && // a resolver's, kept open
+      sockets.some(
+        (socket) => !socket.listening && socket.stream === !datagram && socket.ip === ip && socket.port === port,
+      ),
   )
 }

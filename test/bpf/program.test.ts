@@ -98,11 +98,25 @@ describe('only what a rule is on is watched', () => {
   })
 
   test.each<[EventType, string[]]>([
-    ['connect', ['tracepoint:sock:inet_sock_set_state']],
     [
       'open',
       [...opens, 'tracepoint:syscalls:sys_exit_open_by_handle_at', 'tracepoint:io_uring:io_uring_complete', ...opens],
     ],
+    [
+      'connect',
+      ['tracepoint:sock:inet_sock_set_state', 'tracepoint:syscalls:sys_exit_connect', 'tracepoint:net:net_dev_queue'],
+    ],
+    ['dns', ['tracepoint:net:net_dev_queue']],
+    [
+      'listen',
+      [
+        'tracepoint:sock:inet_sock_set_state',
+        'tracepoint:syscalls:sys_exit_listen',
+        'tracepoint:syscalls:sys_exit_bind',
+      ],
+    ],
+    ['accept', ['tracepoint:syscalls:sys_exit_accept', 'tracepoint:syscalls:sys_exit_accept4']],
+    ['socket', ['tracepoint:syscalls:sys_exit_socket']],
     ['stdio', ['tracepoint:syscalls:sys_exit_dup*', 'tracepoint:syscalls:sys_exit_fcntl']],
     ['exec', []],
     ['exit', []],
@@ -125,10 +139,10 @@ test('two blocks that have a probe in common have all of them in common', () => 
 test('limits and sections that user space reads by are those that the kernel side is made with', () => {
   const text = code(program(all, 64))
   expect(text).toContain(`while ($at < ${limits.ARGS_MAX})`)
-  expect(text).toContain(`while ($i < ${limits.PATH_DEPTH})`)
+  expect(text).toContain(`while ($i < ${limits.PATH_STEPS})`)
   expect(text).toContain(`while ($i < ${limits.CGROUP_DEPTH})`)
   expect(text).toContain(`while ($at < ${limits.CGROUP_NAME_MAX})`)
-  const printedSections = [...text.matchAll(/printf\("t [^"]*", \$ts, \$t->pid, (\d),/g)].map(([, section]) => section)
+  const printedSections = [...text.matchAll(/printf\("t [^"]*", \$ts, \$t->pid, (\d+),/g)].map(([, section]) => section)
   expect(new Set(printedSections)).toEqual(new Set(Object.values(sections).map(String)))
 })
 

@@ -78,10 +78,29 @@ charted('of the node it shares the PID namespace and two directories, which it c
     expect(mount.readOnly).toBe(true)
 })
 
-charted('it may read pods and what owns them, and write nothing', () => {
+charted('it may read what tells who did it, no Secrets, and write nothing', () => {
   const { rules } = render().find('ClusterRole')
-  expect(rules.flatMap(({ resources }) => resources)).toEqual(['pods', 'replicasets', 'jobs'])
+  expect(rules.flatMap(({ resources }) => resources)).toEqual([
+    ...['pods', 'serviceaccounts', 'namespaces', 'nodes', 'clusterspiffeids', 'replicasets', 'jobs'],
+  ])
   for (const { verbs } of rules) for (const verb of verbs) expect(['get', 'list', 'watch']).toContain(verb)
+})
+
+charted('the socket of the runtime is there only on demand: its directory, read-only, and named to the sensor', () => {
+  const { template, container, find } = render({ runtimeSocket: '/run/crio/crio.sock' })
+  expect(template.spec.volumes).toContainEqual({ name: 'runtime', hostPath: { path: '/run/crio', type: 'Directory' } })
+  expect(container.volumeMounts).toContainEqual({ name: 'runtime', mountPath: '/run/crio', readOnly: true })
+  expect(parse(find('ConfigMap').data['config.yaml'] ?? '').cri).toEqual({ socket: '/run/crio/crio.sock' })
+})
+
+charted('token Secrets are read only on demand', () => {
+  const { find } = render({ readTokenSecrets: true })
+  expect(find('ClusterRole').rules).toContainEqual({
+    apiGroups: [''],
+    resources: ['secrets'],
+    verbs: ['list', 'watch'],
+  })
+  expect(parse(find('ConfigMap').data['config.yaml'] ?? '').kubernetes).toEqual({ enabled: 'auto', tokenSecrets: true })
 })
 
 charted('it runs on every node unless told otherwise', () => {

@@ -109,8 +109,10 @@ describe('an alert', () => {
     fc.assert(
       fc.property(anyEvent, (event) => {
         const alert = createAlert(matchOf(event), sensor)
-        const { type, time: _, process, ...rest } = event
+        const { type, time: _, process, container, ...rest } = event
         expect(alert).toMatchObject(rest)
+        const { start_time: __, ...told } = container ?? {}
+        if (container) expect(alert.container).toMatchObject(told)
         expect(alert.event).toEqual({ type })
         expect(alert.process?.command_args).toEqual(process?.command_args)
         expect(alert.process?.ancestors?.map(({ name }) => name)).toEqual(process?.ancestors?.map(({ name }) => name))
@@ -118,7 +120,10 @@ describe('an alert', () => {
     )
   })
 
-  test('has the times of the process and of its ancestors in RFC 3339; without a start time it has none', () => {
+  test('has the times of the container, of the process and of its ancestors in RFC 3339, of none that has no start time', () => {
+    const at = (container: object) => createAlert(matchOf({ type: 'exec', time, container }), sensor).container
+    expect(at({ id: 'x', start_time: time })).toEqual({ id: 'x', start_time: '2026-03-01T12:34:56.789000Z' })
+    expect(at({ id: 'x' })).toEqual({ id: 'x' })
     const ancestors = [{ pid: 2, start_time: time - 1000.5 }, { pid: 1 }]
     const alert = createAlert(matchOf({ type: 'exec', time, process: { start_time: time, ancestors } }), sensor)
     expect(alert.process).toEqual({
