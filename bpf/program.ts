@@ -19,6 +19,7 @@ const families: { fragment: string; wantedBy?: EventType[]; unless?(interests: r
   { fragment: 'connect', wantedBy: ['connect'] },
   { fragment: 'stdio', wantedBy: ['stdio'] },
   { fragment: 'open', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'failure') },
+  { fragment: 'open-handle', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'failure') },
   { fragment: 'open-ring', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'failure') },
   { fragment: 'open-failed', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'success') },
   { fragment: 'chmod', wantedBy: ['chmod'] },
@@ -58,7 +59,6 @@ const constants: Record<string, number | bigint> = {
   THREAD_SIZE: 16384, // arch/x86/include/asm/page_64_types.h
   SYS_OPEN: 2, // arch/x86/entry/syscalls/syscall_64.tbl
   SYS_CREAT: 85,
-  SYS_OPEN_BY_HANDLE_AT: 304,
   SYS_OPENAT2: 437,
   SYS_RENAME: 82,
   SYS_RMDIR: 84,
