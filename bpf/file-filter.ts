@@ -71,6 +71,10 @@ function add<K>(table: Map<K, number>, key: K, condition: number): void {
   table.set(key, (table.get(key) ?? 0) | condition)
 }
 
+/** The conditions under which events of a family matter that are not filtered by name. */
+export const whereOf = (interests: readonly Interest[]): number =>
+  interests.every(({ inContainer }) => inContainer) ? when.IN_CONTAINER : when.ALWAYS
+
 /** The conditions that an open meets. */
 export const conditionsOf = ({ changing, inContainer }: { changing: boolean; inContainer: boolean }): number =>
   when.ALWAYS |

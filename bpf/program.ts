@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { EventType } from '../sensor/event.ts'
-import { fileFilter, requestedMax, sets, tablesOf } from './file-filter.ts'
+import { fileFilter, requestedMax, sets, tablesOf, whereOf } from './file-filter.ts'
 import type { Interest, Interests } from './interest.ts'
 import { bits, bpfCommands, newNamespaces, ringOperations } from './numbers.ts'
 import { limits, parts, type RecordName, records, sections } from './records.ts'
@@ -19,7 +19,14 @@ const families: { fragment: string; wantedBy?: EventType[]; unless?(interests: r
   { fragment: 'connect', wantedBy: ['connect'] },
   { fragment: 'stdio', wantedBy: ['stdio'] },
   { fragment: 'open', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'failure') },
+  { fragment: 'open-ring', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'failure') },
   { fragment: 'open-failed', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'success') },
+  { fragment: 'chmod', wantedBy: ['chmod'] },
+  { fragment: 'chown', wantedBy: ['chown'] },
+  { fragment: 'link', wantedBy: ['link'] },
+  { fragment: 'rename', wantedBy: ['rename'] },
+  { fragment: 'unlink', wantedBy: ['unlink'] },
+  { fragment: 'mkdir', wantedBy: ['mkdir'] },
   { fragment: 'ptrace', wantedBy: ['ptrace'] },
   { fragment: 'namespace', wantedBy: ['namespace'] },
   { fragment: 'mount', wantedBy: ['mount'] },
@@ -42,7 +49,6 @@ const constants: Record<string, number | bigint> = {
   ...limits,
   ...sets,
   FILTER_DEPTH: 20,
-  REQUESTED_MAX: 1024,
   REQUESTED_LOOKED_AT: requestedMax + 1,
   O_ACCMODE: 3, // include/uapi/asm-generic/fcntl.h
   O_WRONLY: 1,
@@ -52,7 +58,21 @@ const constants: Record<string, number | bigint> = {
   THREAD_SIZE: 16384, // arch/x86/include/asm/page_64_types.h
   SYS_OPEN: 2, // arch/x86/entry/syscalls/syscall_64.tbl
   SYS_CREAT: 85,
+  SYS_OPEN_BY_HANDLE_AT: 304,
   SYS_OPENAT2: 437,
+  SYS_RENAME: 82,
+  SYS_RMDIR: 84,
+  SYS_FCHMOD: 91,
+  SYS_FCHOWN: 93,
+  SYS_MKDIRAT: 258,
+  SYS_FCHOWNAT: 260,
+  SYS_UNLINKAT: 263,
+  SYS_LINKAT: 265,
+  SYS_SYMLINKAT: 266,
+  SYS_FCHMODAT: 268,
+  SYS_FCHMODAT2: 452,
+  AT_FDCWD: -100, // include/uapi/linux/fcntl.h
+  AT_REMOVEDIR: 0x200,
   NAME_MAX: 255, // include/uapi/linux/limits.h
   PATH_MAX: 4096,
   EPERM: 1, // include/uapi/asm-generic/errno-base.h
@@ -135,6 +155,8 @@ const constants: Record<string, number | bigint> = {
   ...bpfCommands,
   BPF_COMMANDS: bits(Object.values(bpfCommands)),
   BPF_PROG_NAME: Buffer.from('bpf-prog').readBigUInt64LE(), // what a program's file is called, kernel/bpf/syscall.c
+  IORING_OP_OPENAT: ringOperations.openat,
+  IORING_OP_OPENAT2: ringOperations.openat2,
   IORING_OPCODES: bits(Object.values(ringOperations)),
   MOUNT_OFFSET: 32, // offset of mnt in struct mount, fs/mount.h: the same on every 64-bit kernel since 3.x
 }
@@ -169,12 +191,15 @@ export function program(interests: Interests, chunk: number, tracepoints?: Trace
       `${fragment}.bt`,
     ),
   )
-  // WANTS_<TYPE>: 1 or 0, in a fragment that serves several types; the compiler drops the branches that are not wanted.
-  const wants = (name: string) =>
-    name.startsWith('WANTS_')
-      ? Number(interests.has(name.slice('WANTS_'.length).toLowerCase() as EventType))
-      : undefined
-  const whole = text.join('\n').replaceAll(/\b[A-Z][A-Z0-9_]+\b/g, (name) => String(known[name] ?? wants(name) ?? name))
+  // <TYPE>_WANTED: 1 or 0, in a fragment that serves several types; the compiler drops the branches that are not wanted.
+  // <TYPE>_WHERE: see whereOf.
+  const asked = (name: string): number | undefined => {
+    const [, type = '', what] = /^(\w+)_(WANTED|WHERE)$/.exec(name) ?? []
+    const interest = interests.get(type.toLowerCase() as EventType)
+    if (what === undefined) return undefined
+    return what === 'WANTED' ? Number(interest !== undefined) : whereOf(interest ?? [])
+  }
+  const whole = text.join('\n').replaceAll(/\b[A-Z][A-Z0-9_]+\b/g, (name) => String(known[name] ?? asked(name) ?? name))
   return tracepoints ? fitting(whole, tracepoints) : whole
 }
 

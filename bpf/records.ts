@@ -13,9 +13,7 @@ type Kind = 'number' | 'id' | 'bytes'
 const part = { time: 'number', tid: 'number' } as const
 const head = { ...part, parts: 'number' } as const
 const actor = { ...head, pid: 'number', ppid: 'number', cgroup: 'id', uid: 'number', gid: 'number' } as const
-const socket = {
-  ...part,
-  at: 'number',
+const peer = {
   type: 'number',
   family: 'number',
   state: 'number',
@@ -27,6 +25,7 @@ const socket = {
   peer6_2: 'number',
   peer6_3: 'number',
 } as const
+const socket = { ...part, at: 'number', ...peer } as const
 
 export const records = {
   text: {
@@ -84,18 +83,24 @@ export const records = {
   },
   fork: { tag: 'F', fields: { time: 'number', pid: 'number', ppid: 'number', cgroup: 'id' } },
   exit: { tag: 'X', fields: { time: 'number', pid: 'number', cgroup: 'id', code: 'number' } },
-  connect: { tag: 'C', fields: actor },
+  connect: { tag: 'C', fields: { ...actor, ...peer } },
   connect_to: { tag: 'A', fields: { ...actor, returned: 'number', type: 'number' } },
   datagram: { tag: 'D', fields: { ...actor, local_port: 'number' } },
   dns: { tag: 'Q', fields: { ...actor, protocol: 'number' } },
   listen: { tag: 'L', fields: { ...actor, type: 'number' } },
-  accept: { tag: 'W', fields: actor },
+  accept: { tag: 'W', fields: { ...actor, ...peer } },
   socket_made: {
     tag: 'S',
     fields: { ...actor, returned: 'number', family: 'number', type: 'number', protocol: 'number' },
   },
   stdio: { tag: 'I', fields: actor },
   open: { tag: 'O', fields: { ...actor, returned: 'number', flags: 'number', owner: 'number' } },
+  unlink: { tag: 'x', fields: { ...actor, returned: 'number', directory: 'number' } },
+  rename: { tag: 'r', fields: { ...actor, returned: 'number', flags: 'number' } },
+  link: { tag: 'l', fields: { ...actor, returned: 'number', symbolic: 'number' } },
+  mkdir: { tag: 'k', fields: { ...actor, returned: 'number', mode: 'number' } },
+  chmod: { tag: 'c', fields: { ...actor, returned: 'number', mode: 'number' } },
+  chown: { tag: 'o', fields: { ...actor, returned: 'number', owner: 'number', group: 'number' } },
   ptrace: { tag: 'T', fields: { ...actor, call: 'number', request: 'number', target: 'number', returned: 'number' } },
   namespace: {
     tag: 'N',
@@ -157,13 +162,16 @@ export const sections = {
   REQUESTED: 6,
   OTHER: 7,
   NAME: 8,
+  OTHER_BASE: 9,
   ADDRESS: 20,
   QUESTION: 21,
 } as const
 
 /** Limits that both sides know. */
 export const limits = {
-  PATH_DEPTH: 48,
+  PATH_STEPS: 64,
+  PATH_DEPTH: 64,
+  NAMED_MAX: 1024,
   ARGS_MAX: 4096,
   CGROUP_DEPTH: 16,
   CGROUP_NAME_MAX: 128,

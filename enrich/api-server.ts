@@ -12,8 +12,13 @@ import { Agent, type Dispatcher, fetch, type Response } from 'undici'
 export type Refusal = { status?: number; retryAfterMs?: number; message: string }
 
 export type ApiServer = {
-  /** A JSON document. `timeoutMs` is for the whole of it. Never throws. */
-  get(path: string, query: Record<string, string>, timeoutMs: number): Promise<{ body: unknown } | { refusal: Refusal }>
+  /** A JSON document. `timeoutMs` is for the whole of it; `accept`: application/json. Never throws. */
+  get(
+    path: string,
+    query: Record<string, string>,
+    timeoutMs: number,
+    accept?: string,
+  ): Promise<{ body: unknown } | { refusal: Refusal }>
   /**
    * Streams lines until the server ends it (undefined), it breaks, or nothing came for `quietMs`: a half-open
    * connection says nothing. `onLine` may end it with a reason of its own. Never throws: what a callback throws ends it.
@@ -21,7 +26,7 @@ export type ApiServer = {
   watch(
     path: string,
     query: Record<string, string>,
-    on: { quietMs: number; onOpen(): void; onLine(line: string): Refusal | undefined },
+    on: { quietMs: number; accept?: string; onOpen(): void; onLine(line: string): Refusal | undefined },
   ): Promise<Refusal | undefined>
   /** Ends everything under way. */
   close(): void
@@ -30,6 +35,7 @@ export type ApiServer = {
 // etcd takes objects up to 1.5 MiB; as JSON they can be somewhat longer.
 const longestLine = 8 * 1024 * 1024
 const openTimeoutMs = 30_000
+const json = 'application/json'
 const closed: Refusal = { message: 'closed' }
 
 export function openApiServer(kubeConfig: KubeConfig): ApiServer {
@@ -57,6 +63,7 @@ export function openApiServer(kubeConfig: KubeConfig): ApiServer {
   async function request(
     path: string,
     query: Record<string, string>,
+    accept: string,
     signal: AbortSignal,
   ): Promise<{ response: Response } | { refusal: Refusal }> {
     const cluster = kubeConfig.getCurrentCluster()
@@ -66,7 +73,7 @@ export function openApiServer(kubeConfig: KubeConfig): ApiServer {
     const context = new RequestContext(url.toString(), HttpMethod.GET)
     await kubeConfig.applySecurityAuthentication(context)
     const dispatcher = pool(context.getDispatcher() as Dispatcher | undefined)
-    const headers = { ...context.getHeaders(), accept: 'application/json', 'user-agent': 'nightjar' }
+    const headers = { ...context.getHeaders(), accept, 'user-agent': 'nightjar' }
     const response = await fetch(url, { headers, dispatcher, signal })
     if (response.status === 200) return { response }
     if (response.status === 401) retire()
@@ -101,15 +108,15 @@ export function openApiServer(kubeConfig: KubeConfig): ApiServer {
   }
 
   return {
-    get(path, query, timeoutMs) {
+    get(path, query, timeoutMs, accept = json) {
       return guarded(timeoutMs, async (signal) => {
-        const answer = await request(path, query, signal)
+        const answer = await request(path, query, accept, signal)
         return 'refusal' in answer ? answer : { body: await answer.response.json() }
       })
     },
-    async watch(path, query, { quietMs, onOpen, onLine }) {
+    async watch(path, query, { quietMs, accept = json, onOpen, onLine }) {
       const end = await guarded<{ refusal?: Refusal }>(Math.min(quietMs, openTimeoutMs), async (signal, alive) => {
-        const answer = await request(path, query, signal)
+        const answer = await request(path, query, accept, signal)
         if ('refusal' in answer) return answer
         alive(quietMs)
         onOpen()

@@ -6,16 +6,20 @@
  * but never longer than `waitMs`, and only with the other events of its own container, whose order is kept. A
  * container that once waited in vain (the pod's pause container is in no status, ever) is not waited for again.
  *
+ * The container runtime, where it may be asked, is the second source: its answer is enough while the API server is away,
+ * and it tells a pause container from one that will show up.
+ *
  * What is put on events is built once for each container and shared by its events: not to be changed by who gets it.
  */
 import { LRUCache } from 'lru-cache'
 import type { Event, Identity, K8s } from '../sensor/event.ts'
-import { type Attribution, attribute, type Result } from './attribution.ts'
+import { type Attribution, attribute, type KnownContainer, type Result } from './attribution.ts'
 import type { Cgroups } from './cgroups.ts'
-import { type ContainerRef, containerOf } from './containers.ts'
+import { containerOf } from './containers.ts'
+import type { Identities } from './identities.ts'
 import { type Freshness, hostUser, noIdentity } from './identity.ts'
-import type { Pod, PodContainer } from './pod-table.ts'
 import type { Pods } from './pods.ts'
+import type { Runtime } from './runtime.ts'
 import type { Users } from './users.ts'
 
 export type Enricher = {
@@ -23,7 +27,7 @@ export type Enricher = {
   push(event: Event, where: { cgroupId?: string; pid?: number }): void
   cgroupMade(id: string, path: string): void
   cgroupRemoved(id: string): void
-  /** The pods changed: look whether what events wait for is there. */
+  /** The pods, or what else is known of identities and containers, changed: look whether what events wait for is there. */
   podsChanged(): void
   /** Emits everything that waits, now. */
   flush(): void
@@ -33,12 +37,9 @@ export type Enricher = {
   close(): void
 }
 
-type Group = {
-  ref: ContainerRef
-  pod?: Pod
-  container?: PodContainer
-  freshness?: Freshness
+type Group = KnownContainer & {
   fields?: Attribution
+  revision?: number
   queue: Event[]
   gaveUp: boolean
   cancel?: () => void
@@ -51,6 +52,9 @@ export function createEnricher(options: {
   cgroups: Pick<Cgroups, 'pathOf' | 'made' | 'removed'>
   /** Absent: no Kubernetes, nothing waits. */
   pods?: Pick<Pods, 'podOf' | 'containerOf' | 'state'>
+  /** What is known of the pods' identities beside their names; absent: nothing. */
+  identities?: Pick<Identities, 'revision' | 'state' | 'detailOf' | 'settled'>
+  runtime?: Pick<Runtime, 'containerOf' | 'answered' | 'available'>
   users?: Users
   host: { name?: string; kernel?: string }
   nodeName?: string
@@ -62,8 +66,8 @@ export function createEnricher(options: {
   /** Runs `work` in `ms` milliseconds; what it returns cancels that. */
   after?(ms: number, work: () => void): () => void
 }): Enricher {
-  const { cgroups, pods, users, host, nodeName, clusterName, emit, onResult } = options
-  const { waitMs = 1_500, mostWaiting = 10_000, after = afterTimeout } = options
+  const { cgroups, pods, identities, runtime, users, host, nodeName, clusterName, emit, onResult } = options
+  const { waitMs = 2_000, mostWaiting = 10_000, after = afterTimeout } = options
   const node: K8s | undefined =
     nodeName === undefined
       ? undefined
@@ -87,21 +91,36 @@ export function createEnricher(options: {
     return group
   }
 
-  /** Brings a group up to what the pods tell now. */
+  /** Brings a group up to what is known now. */
   function refresh(group: Group): Attribution {
     const { ref } = group
     const found = (ref.podUid && pods?.podOf(ref.podUid)) || pods?.containerOf(ref.id)?.pod
-    // A pod that the API server has dropped but whose container still acts is not forgotten: just no longer current.
-    const freshness: Freshness | undefined = pods && (found ? pods.state() : 'stale')
-    if (group.fields && freshness === group.freshness && (!found || found === group.pod)) return group.fields
-    group.pod = found ?? group.pod
-    group.container = group.pod?.containers.get(ref.id) ?? group.container
-    group.freshness = freshness
+    const freshness = pods && freshnessOf(found !== undefined)
+    const revision = identities?.revision()
+    const pod = found ?? group.pod
+    const container = pod?.containers.get(ref.id) ?? group.container
+    const ofRuntime = ref.podUid && !container ? runtime?.containerOf(ref.id) : group.ofRuntime
+    const same =
+      pod === group.pod && freshness === group.freshness && revision === group.revision && ofRuntime === group.ofRuntime
+    if (group.fields && same) return group.fields
+    const detail = pod && identities?.detailOf(pod, (container ?? ofRuntime?.container)?.name)
+    Object.assign(group, { pod, container, freshness, revision, ofRuntime, detail })
     group.fields = attribute(group, node)
     return group.fields
   }
 
-  const complete = ({ pod, container }: Group) => pod?.ownersSettled === true && container !== undefined
+  // A pod that the API server has dropped but whose container still acts is not forgotten: just no longer current.
+  function freshnessOf(found: boolean): Freshness {
+    return found && pods?.state() === 'live' && identities?.state() !== 'stale' ? 'live' : 'stale'
+  }
+
+  /** Nothing more is to be expected for it soon. */
+  function complete({ ref, pod, container, ofRuntime }: Group): boolean {
+    const shown = container !== undefined || (ofRuntime !== undefined && ofRuntime.container === undefined)
+    if (pod?.ownersSettled && shown && (identities?.settled(pod) ?? true)) return true
+    // Without the API server the runtime's word is all there is.
+    return runtime?.available() === true && pods?.state() !== 'live' && runtime.answered(ref.id)
+  }
 
   function send(event: Event, { container, k8s, identity, result }: Attribution): void {
     event.container = container
@@ -114,7 +133,8 @@ export function createEnricher(options: {
   function pushContainer(event: Event, group: Group): void {
     const fields = refresh(group)
     // A container in no pod's cgroup is Docker's or Podman's own: no pod will ever show it.
-    const hopeful = pods && !closed && !group.gaveUp && group.ref.podUid !== undefined && !complete(group)
+    const hopeful =
+      (pods || runtime?.available()) && !closed && !group.gaveUp && group.ref.podUid !== undefined && !complete(group)
     const room = waiting < mostWaiting
     if (!hopeful || !room) {
       if (hopeful) overflowed += 1

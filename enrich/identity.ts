@@ -3,13 +3,22 @@ import type { Identity } from '../sensor/event.ts'
 
 export type Freshness = 'live' | 'stale'
 
+/** What is known of an identity beside whose it is. */
+export type IdentityDetail = Omit<Identity, 'subject' | 'kind' | 'service_account' | 'freshness'>
+
 /** A process in a container of a known pod acts as the pod's service account; a pod that names none has `default`. */
-export function serviceAccount(namespace: string, name: string, freshness: Freshness): Identity {
+export function serviceAccount(
+  namespace: string,
+  name: string,
+  freshness: Freshness,
+  detail: IdentityDetail = {},
+): Identity {
   return {
     subject: `system:serviceaccount:${namespace}:${name}`,
     kind: 'service_account',
     service_account: { namespace, name },
     freshness,
+    ...detail,
   }
 }
 
@@ -21,6 +30,9 @@ export function hostUser(uid: number | undefined, name: string | undefined): Ide
 
 /** A container of a pod that the API server has not shown (in time). */
 export const podNotFound: Identity = { kind: 'unknown', freshness: 'unknown' }
+
+/** A container of a pod that only the runtime has shown: it doesn't know service accounts. */
+export const podOfRuntime: Identity = { kind: 'unknown', freshness: 'runtime' }
 
 /** A container outside Kubernetes, or a process of which nothing is known. */
 export const noIdentity: Identity = { kind: 'unknown' }

@@ -5,7 +5,10 @@
  *   the server closes it           resume from the last resourceVersion, at once
  *   it breaks, or falls silent     resume, after a pause that grows (with jitter) while that goes on
  *   410 Gone                       the resourceVersion is too old: list again
+ *   it was away for long           list again: a server that was restored from a backup counts anew, and a watch from a
+ *                                  resourceVersion that it has not reached yet would stay silent
  *   429, 503 with Retry-After      the pause is at least that long
+ *   403, 404 where that may be     not allowed, or no such kind here: asked again after minutes
  *
  * Bookmarks, about one a minute from a real server, carry the resourceVersion on, and are the sign of life of a quiet
  * watch.
@@ -17,10 +20,14 @@ import type { Freshness } from './identity.ts'
 export type ListWatch = {
   /** The first list is in; or it was closed before. */
   ready: Promise<void>
-  /** stale: there has been no open watch for longer than `staleAfterMs`. */
+  /** stale: for longer than `staleAfter` there has been no open watch, and no list. */
   state(): Freshness
+  /** `optional` only. The last answer: that it is not allowed, or that there is no such kind. */
+  refused(): Refused | undefined
   close(): void
 }
+
+export type Refused = 'forbidden' | 'absent'
 
 export type Log = {
   info(fields: object, message: string): void
@@ -33,9 +40,12 @@ export const defaultTiming = {
   quiet: 75_000,
   list: 30_000,
   firstPause: 500,
-  longestPause: 30_000,
+  longestPause: 15_000,
   longestRetryAfter: 300_000,
   staleAfter: 10_000,
+  /** Before it starts, somewhere within this: what every agent lists whole is not to be listed by all of them at once. */
+  spread: 0,
+  afterRefusal: 300_000,
 }
 export type Timing = typeof defaultTiming
 
@@ -49,35 +59,49 @@ export function listWatch<T>(options: {
   /** Such as `/api/v1/pods`. */
   path: string
   query?: Record<string, string>
+  /** The media types to ask for; JSON of whole objects if it is absent. */
+  accept?: { list: string; watch: string }
   /** What is watched, for the log. */
   what: string
-  on: { replaced(items: T[]): void; changed(item: T): void; removed(item: T): void; bookmark?(): void }
+  /** It may be that there is no such kind, or no right to it: what is missing without it, for the log. */
+  optional?: string
+  on: {
+    replaced(items: T[]): void
+    changed(item: T): void
+    removed(item: T): void
+    bookmark?(): void
+    /** `optional` only: see refused(). */
+    refused?(): void
+  }
   log: Log
   clock: () => number
   random?: () => number
   timing?: Partial<Timing>
 }): ListWatch {
-  const { api, path, query = {}, what, on, log, clock, random = Math.random } = options
+  const { api, path, query = {}, accept, what, optional, on, log, clock, random = Math.random } = options
   const timing = { ...defaultTiming, ...options.timing }
   const stopped = new AbortController()
   const ready = Promise.withResolvers<void>()
   let resourceVersion: string | undefined
-  let listed = false
+  let expired = false
   let brokenSince: number | undefined = clock()
   let complained = false
+  let refused: Refused | undefined
 
   async function list(): Promise<Refusal | undefined> {
-    // The first list may come from the server's cache ("0": any version), which spares etcd when all agents start at
-    // once. After 410 that cache could be the one that is behind, so then the newest.
-    const version: Record<string, string> = listed ? {} : { resourceVersion: '0' }
-    const answer = await api.get(path, { ...query, ...version }, timing.list)
+    // Most lists may come from the server's cache ("0": any version), which spares etcd when all agents start, or come
+    // back, at once. After 410 that cache could be the one that is behind, so then the newest.
+    const version: Record<string, string> = expired ? {} : { resourceVersion: '0' }
+    const answer = await api.get(path, { ...query, ...version }, timing.list, accept?.list)
     if ('refusal' in answer) return answer.refusal
     const { items, metadata } = (answer.body ?? {}) as { items?: T[] | null; metadata?: { resourceVersion?: string } }
     if (metadata?.resourceVersion === undefined)
       return { message: `the list of ${what} has no metadata.resourceVersion` }
     on.replaced(items ?? [])
     resourceVersion = metadata.resourceVersion
-    listed = true
+    expired = false
+    brokenSince = clock()
+    refused = undefined
     ready.resolve()
     return undefined
   }
@@ -85,8 +109,9 @@ export function listWatch<T>(options: {
   function take(line: string): Refusal | undefined {
     const event = parsed(line)
     if (event === undefined) {
-      // What it said is lost: only a list can tell.
+      // What it said is lost: only a list can tell, and none that is older.
       resourceVersion = undefined
+      expired = true
       return { message: `a line of the watch is not JSON: ${line.slice(0, 80)}` }
     }
     if (event.type === 'ERROR') {
@@ -114,6 +139,7 @@ export function listWatch<T>(options: {
       { ...query, ...how },
       {
         quietMs,
+        ...(accept && { accept: accept.watch }),
         onOpen() {
           openedAt = clock()
           brokenSince = undefined
@@ -128,19 +154,43 @@ export function listWatch<T>(options: {
       },
     )
     brokenSince ??= clock()
-    if (refusal?.status === 410) resourceVersion = undefined
+    if (refusal?.status === 410) {
+      resourceVersion = undefined
+      expired = true
+    }
     return { refusal, worked: heard || clock() - openedAt >= stoodMs }
+  }
+
+  /** Whether that is an answer to live with; said once. */
+  function livedWith({ status, message }: Refusal): boolean {
+    if (optional === undefined || (status !== 403 && status !== 404)) return false
+    refused = status === 403 ? 'forbidden' : 'absent'
+    ready.resolve()
+    on.refused?.()
+    // No such kind is the ordinary case where its product isn't installed.
+    if (status === 403 && !complained) {
+      complained = true
+      log.warn({ reason: message, remedy: remedies[403]?.(what) }, `${what} can't be read: ${optional}`)
+    }
+    return true
   }
 
   async function run(): Promise<void> {
     let failures = 0
+    await rest(random() * timing.spread)
     while (!stopped.signal.aborted) {
-      const refused = resourceVersion === undefined ? await list().catch(untakeable) : undefined
-      const { refusal, worked } = refused ? { refusal: refused, worked: false } : await watch()
+      if (isAwayForLong()) resourceVersion = undefined
+      const unlisted = resourceVersion === undefined ? await list().catch(untakeable) : undefined
+      const { refusal, worked } = unlisted ? { refusal: unlisted, worked: false } : await watch()
       if (stopped.signal.aborted) return
       if (worked) failures = 0
       if (worked && !refusal) continue
       failures += 1
+      if (refusal && livedWith(refusal)) {
+        resourceVersion = undefined
+        await rest(timing.afterRefusal * (0.75 + random() / 2))
+        continue
+      }
       // 410 is the server's ordinary way to ask for a list; anything else is said once, until the watch is back.
       if (refusal && refusal.status !== 410 && !complained) {
         complained = true
@@ -156,15 +206,20 @@ export function listWatch<T>(options: {
   async function pause(failures: number, atLeast: number): Promise<void> {
     const backoff = Math.min(timing.longestPause, timing.firstPause * 2 ** Math.min(failures - 1, 16))
     const asked = Math.min(timing.longestRetryAfter, atLeast)
-    await sleep(Math.max(backoff * (0.5 + random() / 2), asked * (1 + random() / 4)), undefined, {
-      signal: stopped.signal,
-    }).catch(() => {})
+    await rest(Math.max(backoff * (0.5 + random() / 2), asked * (1 + random() / 4)))
   }
+
+  async function rest(ms: number): Promise<void> {
+    if (ms > 0) await sleep(ms, undefined, { signal: stopped.signal }).catch(() => {})
+  }
+
+  const isAwayForLong = () => brokenSince !== undefined && clock() - brokenSince > timing.staleAfter
 
   void run()
   return {
     ready: ready.promise,
-    state: () => (brokenSince !== undefined && clock() - brokenSince > timing.staleAfter ? 'stale' : 'live'),
+    state: () => (isAwayForLong() ? 'stale' : 'live'),
+    refused: () => refused,
     close() {
       stopped.abort()
       ready.resolve()

@@ -2,8 +2,9 @@
  * The pods of this node as the sensor needs them: found by the UID in a cgroup's name and by container id. Deleted
  * ones stay for a minute, because events of their last processes come late.
  */
-import type { V1ContainerStatus, V1Pod } from '@kubernetes/client-node'
+import type { V1ContainerStatus, V1Pod, V1PodSpec } from '@kubernetes/client-node'
 import { type Controller, controllerOf, type Owner } from './owners.ts'
+import { type ContainerKind, containersIn } from './pod-containers.ts'
 
 /** Immutable: a change makes a new one. */
 export type Pod = {
@@ -11,6 +12,8 @@ export type Pod = {
   namespace: string
   name: string
   labels?: Record<string, string>
+  /** The short ones: see shortAnnotations. */
+  annotations?: Record<string, string>
   serviceAccount: string
   /** The direct controller, as the pod names it. */
   controller?: Controller
@@ -20,11 +23,24 @@ export type Pod = {
   ownersSettled: boolean
   /** By container id (64 hex digits, without the runtime's `containerd://`). */
   containers: ReadonlyMap<string, PodContainer>
+  /** As the API server has it. */
+  spec: V1PodSpec
+  ips?: string[]
+  hostIp?: string
   /** Static pods only: what the kubelet uses in place of the UID. */
   configHash?: string
 }
 
-export type PodContainer = { name: string; image?: string; imageId?: string; runtime?: string }
+export type PodContainer = {
+  name: string
+  kind?: ContainerKind
+  image?: string
+  imageId?: string
+  runtime?: string
+  /** Unix time in milliseconds. */
+  startTime?: number
+  restartCount?: number
+}
 
 export type PodTable = {
   /** This is what there is; a pod that isn't in it is gone. */
@@ -133,13 +149,29 @@ function podFrom(object: V1Pod, previous: Pod | undefined): Pod | undefined {
     namespace,
     name,
     ...(labels && Object.keys(labels).length > 0 && { labels }),
+    ...shortAnnotations(annotations),
     serviceAccount: object.spec?.serviceAccountName || 'default',
     ...(controller && { controller }),
     owners: same?.owners ?? (controller ? [{ kind: controller.kind, name: controller.name }] : []),
     ownersSettled: same?.ownersSettled ?? controller === undefined,
     containers: containersFrom(object, previous?.containers),
+    spec: object.spec ?? { containers: [] },
+    ...(object.status?.podIPs && { ips: object.status.podIPs.map(({ ip }) => ip) }),
+    ...(object.status?.hostIP && { hostIp: object.status.hostIP }),
     ...(configHash && { configHash }),
   }
+}
+
+// Annotations may hold 256 KiB of anything; what rules and analysts look for is short.
+const longestAnnotation = 256
+const mostAnnotations = 64
+const applied = 'kubectl.kubernetes.io/last-applied-configuration'
+
+export function shortAnnotations(annotations: Record<string, string> | undefined): Pick<Pod, 'annotations'> {
+  const short = Object.entries(annotations ?? {})
+    .filter(([name, value]) => name !== applied && Buffer.byteLength(value) <= longestAnnotation)
+    .slice(0, mostAnnotations)
+  return short.length > 0 ? { annotations: Object.fromEntries(short) } : {}
 }
 
 /**
@@ -148,26 +180,26 @@ function podFrom(object: V1Pod, previous: Pod | undefined): Pod | undefined {
  */
 function containersFrom(object: V1Pod, previous: Pod['containers'] | undefined): Pod['containers'] {
   const { spec, status } = object
-  const images = new Map(
-    [...(spec?.containers ?? []), ...(spec?.initContainers ?? []), ...(spec?.ephemeralContainers ?? [])].map(
-      (container) => [container.name, container.image] as const,
-    ),
-  )
+  const specified = containersIn(spec)
   const statuses = [
     ...(status?.containerStatuses ?? []),
     ...(status?.initContainerStatuses ?? []),
     ...(status?.ephemeralContainerStatuses ?? []),
   ]
   const containers = new Map<string, PodContainer>()
-  for (const container of statuses) {
-    for (const { runtime, id, current } of idsOf(container)) {
-      const image = current ? images.get(container.name) : undefined
-      const imageId = current ? container.imageID : undefined
+  for (const { name, imageID, restartCount, ...status } of statuses) {
+    const { kind, image } = specified.get(name) ?? {}
+    for (const { runtime, id, current, startedAt } of instancesOf(status)) {
+      const startTime = startedAt === undefined ? Number.NaN : new Date(startedAt).getTime()
+      const restarts = restartCount - (current ? 0 : 1)
       containers.set(id, {
-        name: container.name,
-        ...(image && { image }),
-        ...(imageId && { imageId }),
+        name,
+        ...(kind && { kind }),
+        ...(current && image && { image }),
+        ...(current && imageID && { imageId: imageID }),
         ...(runtime && { runtime }),
+        ...(startTime > 0 && { startTime }),
+        ...(restarts >= 0 && { restartCount: restarts }),
         ...previous?.get(id),
       })
     }
@@ -176,12 +208,18 @@ function containersFrom(object: V1Pod, previous: Pod['containers'] | undefined):
 }
 
 /** `containerd://<id>` as the kubelet writes it; the current one last, so that it wins. */
-function idsOf({ containerID, lastState }: V1ContainerStatus) {
+function instancesOf({
+  containerID,
+  state,
+  lastState,
+}: Pick<V1ContainerStatus, 'containerID' | 'state' | 'lastState'>) {
+  const before = lastState?.terminated
+  const { running, terminated } = state ?? {}
   return [
-    { reference: lastState?.terminated?.containerID, current: false },
-    { reference: containerID, current: true },
-  ].flatMap(({ reference, current }) => {
+    { reference: before?.containerID, startedAt: before?.startedAt, current: false },
+    { reference: containerID, startedAt: running?.startedAt ?? terminated?.startedAt, current: true },
+  ].flatMap(({ reference, ...instance }) => {
     const found = /^(?:([^:/]+):\/\/)?([0-9a-f]{64})$/.exec(reference ?? '')
-    return found?.[2] ? [{ runtime: found[1], id: found[2], current }] : []
+    return found?.[2] ? [{ ...instance, runtime: found[1], id: found[2] }] : []
   })
 }

@@ -14,6 +14,8 @@ export type Pods = {
   /** `podUid`: the UID in the name of the pod's cgroup; for static pods the kubelet's hash. */
   podOf(podUid: string): Pod | undefined
   containerOf(containerId: string): { pod: Pod; container: PodContainer } | undefined
+  /** Without those that are deleted. */
+  all(): Pod[]
   close(): void
 }
 
@@ -85,6 +87,7 @@ export function watchPods(options: {
     state: watch.state,
     podOf: table.podOf,
     containerOf: table.containerOf,
+    all: table.all,
     close() {
       closed = true
       watch.close()

@@ -3,12 +3,14 @@ import { styleText } from 'node:util'
 import type { Alert, Severity } from '../sensor/alert.ts'
 import type { ProcessBase, Stdio } from '../sensor/event.ts'
 import { printable, shellQuoted } from './printable.ts'
+import { dataStoresInWords, radiusInWords } from './reach-in-words.ts'
 
 type Style = Parameters<typeof styleText>[0]
 type Paint = (style: Style, text: string) => string
 /** The alert's process, or one of its ancestors. */
 type Told = Omit<ProcessBase, 'start_time'>
 type Part = string | undefined | false
+type Credential = NonNullable<NonNullable<Alert['identity']>['credential']>
 
 const severityStyles: Record<Severity, Style> = {
   critical: ['bold', 'white', 'bgRed'],
@@ -21,6 +23,7 @@ const severityStyles: Record<Severity, Style> = {
 /** What is to be said of an identity that is not `live`. */
 const doubts: Record<string, string> = {
   stale: 'stale: the API server is away',
+  runtime: 'its service account is not known: only the container runtime knew the pod',
   unknown: 'unknown: the pod was not found in time',
 }
 
@@ -32,6 +35,13 @@ const longestOfAncestor = 200
 const rows: [label: string, value: (alert: Alert, paint: Paint) => Part][] = [
   ['pod', pod],
   ['identity', identity],
+  ['radius', radiusInWords],
+  ['data', dataStoresInWords],
+  ['holds', holds],
+  ['cloud', cloud],
+  ['spiffe', ({ identity }) => identity?.spiffe_id && printable(identity.spiffe_id)],
+  ['shared', ({ identity }) => identity?.shared_with && printable(`with ${identity.shared_with.join(', ')}`)],
+  ['missing', ({ identity }) => identity?.missing && printable(`not looked up: ${identity.missing.join(', ')}`)],
   ['container', container],
   ['process', ({ process }, paint) => process && paint('bold', commandLine(process, longest))],
   ['', ({ process }) => process && particulars(process)],
@@ -91,6 +101,37 @@ function identity({ identity }: Alert, paint: Paint): Part {
   const { subject, freshness } = identity ?? {}
   const doubt = freshness && freshness !== 'live' && `(${printable(doubts[freshness] ?? freshness)})`
   return some([subject && paint('bold', printable(subject)), doubt], ' ')
+}
+
+/** The tokens and Secrets that the container has. */
+function holds({ identity }: Alert): Part {
+  const { credential, secrets } = identity ?? {}
+  return some(
+    [
+      credential && printable(token(credential)),
+      secrets && printable(`secrets ${secrets.map(({ name, via }) => `${name} (${via})`).join(', ')}`),
+    ],
+    '; ',
+  )
+}
+
+function token({ kind, api_server, automounted, audiences, secret }: Credential): string {
+  if (kind === 'none') return 'no token'
+  const whose = [...(api_server ? ['the API server'] : []), ...(audiences ?? [])].join(', ')
+  if (kind !== 'legacy_secret') return `token for ${whose}${automounted ? ' (automounted)' : ''}`
+  const age = secret?.age_days === undefined ? '' : `, ${secret.age_days} days old`
+  return `token for ${whose} that never expires (Secret ${secret?.name ?? '?'}${age})`
+}
+
+/** Whom it can act as; what the container doesn't hold is told as such. */
+function cloud({ identity }: Alert): Part {
+  const principals = (identity?.cloud ?? []).map(({ provider, principal, source, held }) =>
+    some([provider, principal, `(${source}${held === false ? ', not held' : ''})`], ' '),
+  )
+  return some(
+    principals.map((principal) => principal && printable(principal)),
+    ', ',
+  )
 }
 
 function container({ container, k8s }: Alert): Part {

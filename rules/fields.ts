@@ -36,8 +36,9 @@ interface Shape {
   items?: Shape
 }
 
-/** Every event but the sensor's own is of a process. */
-const ofProcesses = eventTypes.filter((type) => type !== 'gap')
+/** Every event but the sensor's own is of a process; a finding about a workload is of its pod and identity. */
+const ofWorkloads = eventTypes.filter((type) => type !== 'gap')
+const ofProcesses = ofWorkloads.filter((type) => type !== 'posture')
 
 const carrying = (object: string): readonly EventType[] =>
   eventTypes.filter((type) => (carried[type] as readonly string[]).includes(object))
@@ -52,10 +53,10 @@ const carriers: Readonly<Record<string, readonly EventType[]>> = {
   process: ofProcesses,
   'process.exit_code': ['exit'],
   container: ofProcesses,
-  k8s: ofProcesses,
+  k8s: ofWorkloads,
   'k8s.node': eventTypes,
   'k8s.cluster': eventTypes,
-  identity: ofProcesses,
+  identity: ofWorkloads,
 }
 
 /** Event types that carry the field of that name; none if no row of the table covers it. */

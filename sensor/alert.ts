@@ -1,6 +1,6 @@
 /** The alert: what leaves the sensor. `schema` names this version of the shape; changing it breaks receivers. */
 import { type Static, Type } from 'typebox'
-import { Event, eventTypes, processProperties } from './event.ts'
+import { Container, Event, eventTypes, processProperties } from './event.ts'
 
 export const severities = ['critical', 'high', 'medium', 'low', 'info'] as const
 export type Severity = (typeof severities)[number]
@@ -15,6 +15,11 @@ const process = {
   ...processProperties,
   start_time: Type.Optional(Rfc3339('When the process was forked.')),
 }
+
+const AlertContainer = Type.Object({
+  ...Container.properties,
+  start_time: Type.Optional(Rfc3339('When the container was started.')),
+})
 
 /** What the event tells besides who did it and when: as it is. */
 const { type: _, time: __, process: ___, ...told } = Event.properties
@@ -59,6 +64,7 @@ export const Alert = Type.Object(
       ),
     ),
     ...told,
+    container: Type.Optional(AlertContainer),
     count: Type.Integer({ minimum: 1, description: 'How many matches this alert stands for.' }),
     first_seen: Rfc3339('Time of the first of them.'),
     last_seen: Rfc3339('Time of the last of them.'),

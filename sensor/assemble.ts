@@ -151,15 +151,9 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
         }
         case 'exec':
           return events.act(execOf(record, take(record)))
-        case 'connect': {
-          const socket = take(record).find((part) => part.record === 'socket')
-          if (!socket) return // counted in take
-          return events.act({
-            act: 'connect',
-            ...actor(record),
-            socket: socketOf(socket),
-          })
-        }
+        case 'connect':
+          take(record) // which are none
+          return events.act({ act: 'connect', ...actor(record), socket: socketOf(record) })
         case 'datagram': {
           const peer = addressIn(take(record))
           if (!peer) return // counted in take
@@ -208,7 +202,7 @@ function execOf(record: RecordOf<'exec'>, parts: Part[]): Exec {
     args: splitArguments(text.bytes),
     argsCut: text.bytes.length < text.length || (!whole && text.length === 0), // argv[0] is always there
     stdio: stdioOf(parts),
-    parentSockets: parts.filter((part) => part.record === 'parent_socket').map(socketOf),
+    parentSockets: parts.filter((part) => part.record === 'parent_socket').map((part) => socketOf(part)),
     ...(parent.length > 0 && parent.bytes.length === parent.length && { parentName: decode(parent.bytes) }),
     incomplete: !whole,
   }

@@ -117,8 +117,8 @@ export interface CaptureRead {
 const latestTime = 253_402_300_799_999
 
 /** Whether every time in the event is one that an alert can tell. */
-function hasTimes({ time, process }: Event): boolean {
-  const starts = [process, ...(process?.ancestors ?? [])].map((process) => process?.start_time)
+function hasTimes({ time, process, container }: Event): boolean {
+  const starts = [process, container, ...(process?.ancestors ?? [])].map((started) => started?.start_time)
   return typeof time === 'number' && [time, ...starts].every((at = 0) => at >= 0 && at <= latestTime)
 }
 

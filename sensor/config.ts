@@ -2,11 +2,18 @@
 import { readFileSync } from 'node:fs'
 import { type Static, Type } from 'typebox'
 import { type Document, LineCounter, parseDocument } from 'yaml'
+import { FileConfig } from '../exporters/file.ts'
+import { KubernetesEventsConfig } from '../exporters/kubernetes-events.ts'
+import { OtlpConfig } from '../exporters/otlp.ts'
+import { RedactionConfig } from '../exporters/redaction.ts'
 import { stdoutFormats } from '../exporters/stdout.ts'
+import { SyslogConfig } from '../exporters/syslog.ts'
 import { WebhookConfig } from '../exporters/webhook.ts'
 import { problemIn } from '../rules/problem.ts'
 import { shapeChecker } from '../rules/shape.ts'
 import { addressForm, addressPattern } from './address.ts'
+import { bytesPattern } from './bytes.ts'
+import { durationPattern } from './duration.ts'
 import { UsageError } from './usage.ts'
 
 const closed = { additionalProperties: false }
@@ -51,6 +58,47 @@ export const Config = Type.Object(
           kubeconfig: textOrNull('A kubeconfig file; null: KUBECONFIG, then the service account of the pod.'),
           nodeName: textOrNull('The node whose pods are watched; null: NIGHTJAR_NODE_NAME, then the host name.'),
           clusterName: textOrNull('Put into alerts as k8s.cluster.name.'),
+          maxWait: Type.Optional(
+            Type.String({
+              title: 'a duration such as 500ms, 2s or 1m',
+              pattern: durationPattern,
+              default: '2s',
+              description: 'How long an event waits for what the API server has not told yet about its pod.',
+            }),
+          ),
+          tokenSecrets: Type.Optional(
+            Type.Boolean({
+              default: false,
+              description:
+                'Watch the metadata of legacy token Secrets, to tell their age. RBAC can not grant that without granting to read all Secrets.',
+            }),
+          ),
+        },
+        closed,
+      ),
+    ),
+    cri: Type.Optional(
+      Type.Object(
+        {
+          socket: Type.Optional(
+            Type.Unsafe<string | null>({
+              type: ['string', 'null'],
+              default: 'auto',
+              description:
+                "The container runtime's unix socket, a second source for names and images; auto: the usual places; null: it is not asked.",
+            }),
+          ),
+        },
+        closed,
+      ),
+    ),
+    spiffe: Type.Optional(
+      Type.Object(
+        {
+          trustDomain: textOrNull('The trust domain of SPIRE, for templates that name it.'),
+          template: textOrNull(
+            'Template of the SPIFFE IDs of pods that mount the Workload API and that no ClusterSPIFFEID selects, such as spiffe://{{ .TrustDomain }}/ns/{{ .PodMeta.Namespace }}/sa/{{ .PodSpec.ServiceAccountName }}.',
+          ),
         },
         closed,
       ),
@@ -71,7 +119,42 @@ export const Config = Type.Object(
               closed,
             ),
           ),
-          webhooks: Type.Optional(Type.Array(WebhookConfig, { default: [] })),
+          spool: Type.Optional(
+            Type.Object(
+              {
+                directory: Type.Optional(
+                  Type.String({
+                    minLength: 1,
+                    default: '/var/lib/nightjar/spool',
+                    description: 'Where alerts wait for their receivers; of one sensor alone.',
+                  }),
+                ),
+                maxBytes: Type.Optional(
+                  Type.String({
+                    title: 'a size such as 64MiB',
+                    pattern: bytesPattern,
+                    default: '256MiB',
+                    description: 'Beyond it the oldest alerts of the lowest severity are dropped.',
+                  }),
+                ),
+                maxAge: Type.Optional(
+                  Type.String({
+                    title: 'a duration such as 12h or 7d',
+                    pattern: durationPattern,
+                    default: '7d',
+                    description: 'Alerts that nobody took for so long are dropped.',
+                  }),
+                ),
+              },
+              closed,
+            ),
+          ),
+          webhooks: Type.Optional(Type.Array(Type.Unsafe<WebhookConfig>(WebhookConfig), { default: [] })),
+          otlp: Type.Optional(Type.Unsafe<OtlpConfig>(OtlpConfig)),
+          file: Type.Optional(Type.Unsafe<FileConfig>(FileConfig)),
+          syslog: Type.Optional(Type.Unsafe<SyslogConfig>(SyslogConfig)),
+          kubernetesEvents: Type.Optional(Type.Unsafe<KubernetesEventsConfig>(KubernetesEventsConfig)),
+          redaction: Type.Optional(RedactionConfig),
         },
         closed,
       ),

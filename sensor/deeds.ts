@@ -4,10 +4,11 @@
  */
 import type { KernelRecord, RecordName, RecordOf } from '../bpf/records.ts'
 import { credentialDeeds } from './deeds/credentials.ts'
-import { fileDeeds } from './deeds/files.ts'
 import { kernelDeeds } from './deeds/kernel.ts'
+import { nameDeeds } from './deeds/names.ts'
 import { namespaceDeeds } from './deeds/namespaces.ts'
 import { networkDeeds } from './deeds/network.ts'
+import { openDeeds } from './deeds/opened.ts'
 import { tracedDeeds } from './deeds/traced.ts'
 import type { Event, EventType } from './event.ts'
 import type { Part } from './parts.ts'
@@ -28,7 +29,8 @@ export type Reader<N extends RecordName> = (record: RecordOf<N>, parts: Part[], 
 export type Readers = { [N in RecordName]?: Reader<N> }
 
 const readers: Readers = {
-  ...fileDeeds,
+  ...openDeeds,
+  ...nameDeeds,
   ...networkDeeds,
   ...tracedDeeds,
   ...namespaceDeeds,

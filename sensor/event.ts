@@ -8,8 +8,8 @@
 import { type Static, Type } from 'typebox'
 
 /**
- * Every type of event, with what it tells besides who did it. `gap` is the sensor's own: it was blind, or lost events,
- * and for how long.
+ * Every type of event, with what it tells besides who did it. Two are the sensor's own: `gap`, it was blind, or lost
+ * events, and for how long; `posture`, how a workload of this node is set up is a risk by itself.
  */
 export const carried = {
   exec: [],
@@ -38,6 +38,7 @@ export const carried = {
   kill: ['signal', 'target', 'error'],
   syscall: ['syscall', 'error'],
   gap: ['gap'],
+  posture: ['posture'],
 } as const satisfies Record<string, readonly string[]>
 
 export type EventType = keyof typeof carried
@@ -153,11 +154,21 @@ export const Container = Type.Object({
     Type.Object(
       {
         name: text(1, 'Image reference as the pod asks for it.'),
-        id: text(2, 'Digest of the image that runs, as the runtime reports it.'),
+        id: text(
+          2,
+          'The image that runs, as the runtime reports it: name@sha256:..., or the digest of its configuration.',
+        ),
+        digest: text(3, 'Digest of the manifest of the image that runs, sha256:..., where the runtime reports it.'),
       },
       { n: 4 },
     ),
   ),
+  kind: text(
+    10,
+    'What it is in its pod: app, init, sidecar (an init container that stays) or ephemeral (kubectl debug).',
+  ),
+  start_time: real(11, 'When it was started: Unix time in milliseconds, exact to 1 second.'),
+  restart_count: integer(12, 'How often the pod had restarted it when it was started.'),
 })
 
 const nameOnly = (n: number, what: string) =>
@@ -171,6 +182,20 @@ export const K8s = Type.Object({
         name: text(1, 'Name of the pod.'),
         uid: text(2, 'UID of the pod.'),
         label: named(3, 'Labels of the pod.'),
+        annotation: named(
+          10,
+          'Annotations of the pod: values of up to 256 bytes, 64 of them, without what kubectl apply keeps for itself.',
+        ),
+        privileged: flag(20, 'One of its containers is privileged.'),
+        host_network: flag(21, "It is in the node's network namespace: NetworkPolicies do not hold for it."),
+        host_pid: flag(22, "It is in the node's PID namespace: it sees all processes of the node."),
+        host_ipc: flag(23, "It is in the node's IPC namespace."),
+        host_paths: texts(
+          24,
+          'Paths of the node that its containers mount, such as /var/run; `:ro` follows read-only ones.',
+        ),
+        capabilities: texts(25, 'Capabilities that its containers add to the default ones, such as CAP_SYS_ADMIN.'),
+        seccomp_unconfined: flag(26, 'One of its containers asks for no seccomp filter, or is privileged.'),
       },
       { n: 2 },
     ),
@@ -192,6 +217,15 @@ export const K8s = Type.Object({
   cronjob: nameOnly(12, 'CronJob'),
 })
 
+const Endpoint = Type.Object({
+  type: text(1, 'Such as postgresql, redis, kubernetes-api, kubelet.'),
+  name: text(2, 'namespace/name of the Service; of what has no Service a name of its own.'),
+  address: text(3, 'IP address or DNS name to connect to.'),
+  port: integer(4, 'Port number.'),
+  evidence: text(5, 'Why it is taken for one: its port, port name, label, annotation or name.'),
+  policy: text(6, 'What NetworkPolicies say: none concerns it, allowed, or unknown (it can not be told from here).'),
+})
+
 export const Identity = Type.Object({
   subject: text(1, 'system:serviceaccount:<namespace>:<name> in a pod, else user:<name> on the host.'),
   kind: text(2, 'service_account, host_user or unknown.'),
@@ -203,7 +237,120 @@ export const Identity = Type.Object({
   ),
   freshness: text(
     4,
-    'live: from a current watch; stale: the API server is away; unknown: the pod was not found in time.',
+    'live: from a current watch; stale: the API server is away; runtime: only the container runtime knew the pod, the service account is not known; unknown: the pod was not found in time.',
+  ),
+  credential: Type.Optional(
+    Type.Object(
+      {
+        kind: text(
+          1,
+          'What the container holds: projected (tokens that expire), legacy_secret (one that does not), none.',
+        ),
+        audiences: texts(2, "Audiences of its projected tokens. The API server's own token names none."),
+        expiration_seconds: integer(
+          3,
+          "Lifetime asked for, of the API server's projected token, else of the longest. Automounted tokens ask for 3607; API servers that are set so (the default) extend that to a year.",
+        ),
+        api_server: flag(4, 'The API server accepts one of its tokens.'),
+        automounted: flag(5, "The API server's token was put there by Kubernetes, not asked for as a volume."),
+        automount: text(6, 'What decided on that: pod, service_account, or default (nobody asked for it).'),
+        secret: Type.Optional(
+          Type.Object(
+            {
+              name: text(1, 'Name of the Secret.'),
+              service_account: text(2, 'The service account that its token is for.'),
+              created: text(3, 'When it was made (RFC 3339).'),
+              age_days: integer(4, 'Its age in days.'),
+            },
+            { n: 7, description: 'legacy_secret: the Secret that holds the token.' },
+          ),
+        ),
+      },
+      { n: 10, description: 'How the container proves who it is.' },
+    ),
+  ),
+  cloud: Type.Optional(
+    Type.Array(
+      Type.Object({
+        provider: text(1, 'aws, gcp or azure.'),
+        principal: text(
+          2,
+          'Who it is there: the ARN of an IAM role, the email of a Google service account, an Azure client id.',
+        ),
+        source: text(
+          3,
+          'eks_irsa, eks_pod_identity, gke_workload_identity, gcp_federation, azure_workload_identity, or node_role: what the metadata service gives out for the node.',
+        ),
+        held: flag(
+          4,
+          'true: the container has what it takes to act as this principal. false: its service account names the principal, but nothing of that is in the container. Absent: can not be told from here.',
+        ),
+        audience: text(5, 'Audience of the token that is exchanged for it.'),
+      }),
+      { n: 11, description: 'Whom the container can act as in a cloud.' },
+    ),
+  ),
+  spiffe_id: text(12, 'SPIFFE ID that the workload is registered with.'),
+  spiffe_source: text(13, 'What it comes from: ClusterSPIFFEID/<name>, or configuration.'),
+  secrets: Type.Optional(
+    Type.Array(
+      Type.Object({
+        name: text(1, 'Name of the Secret, in the namespace of the pod.'),
+        via: text(2, 'volume or env (in this container), or image_pull.'),
+      }),
+      { n: 14, description: 'Secrets that are handed to the container.' },
+    ),
+  ),
+  shared_with: texts(
+    15,
+    'Other workloads with pods on this node that use the same service account, as Kind/name; at most 16.',
+  ),
+  missing: texts(
+    16,
+    'What could not be looked up (no permission, or no answer yet), so that what follows from it is absent here: service_accounts, spiffe, namespaces, token_secrets, node, rbac, network.',
+  ),
+  blast_radius: Type.Optional(
+    Type.Object(
+      {
+        score: integer(1, '0 to 100: what whoever holds this identity, in this pod, could do with it.'),
+        level: text(2, 'none (0), low (1 to 24), medium (25 to 54), high (55 to 79) or critical (80 to 100).'),
+        paths: Type.Optional(
+          Type.Array(
+            Type.Object({
+              id: text(1, 'Such as read-secrets or create-pods; cluster-admin stands for all others.'),
+              title: text(2, 'What can be done, in a few words.'),
+              why: text(3, 'Where it can be done and why it matters, in a sentence.'),
+              grants: texts(4, 'What gives it: binding -> role, or the setting of the pod.'),
+            }),
+            { n: 3, description: 'The ways that make the score, the worst first. At most 16.' },
+          ),
+        ),
+      },
+      { n: 20, description: 'How far the identity reaches. Absent where its rights or its pod are not known.' },
+    ),
+  ),
+  reach: Type.Optional(
+    Type.Object(
+      {
+        data_stores: Type.Optional(
+          Type.Array(Endpoint, { n: 1, description: 'Data stores that the pod can open a connection to.' }),
+        ),
+        control_plane: Type.Optional(
+          Type.Array(Endpoint, { n: 2, description: 'Parts of the control plane that it can open a connection to.' }),
+        ),
+        node: Type.Optional(
+          Type.Array(
+            Type.Object({
+              id: text(1, 'Such as privileged, host-path or runtime-socket.'),
+              title: text(2, 'What of the node is within reach.'),
+              why: text(3, 'What it means, in a sentence.'),
+            }),
+            { n: 3, description: 'What the pod can reach of its node, the worst first.' },
+          ),
+        ),
+      },
+      { n: 21, description: 'What the pod reaches beside the API. Absent where it is not known.' },
+    ),
   ),
 })
 
@@ -227,6 +374,10 @@ export const File = Type.Object({
   link_type: text(16, 'link: hard or symbolic.'),
   links: integer(17, 'How many names it has. unlink: before it.'),
   upper_layer: flag(18, "Made or changed in the container: in overlayfs' upper layer, not in the image."),
+  path_source: text(
+    19,
+    'kernel: the path is resolved. requested: it is the string that the program passed, made absolute from the directory that it counts from; a symbolic link in it is not followed.',
+  ),
 })
 
 /** The process that something is done to, by what the process table knows of it. */
@@ -404,6 +555,19 @@ export const Event = Type.Object({
       { n: 25, description: 'dns: the question, as it was sent.' },
     ),
   ),
+  posture: Type.Optional(
+    Type.Object(
+      {
+        finding: text(
+          1,
+          'cluster-admin-workload, default-account-with-rights, shared-account, token-without-use, legacy-token or wide-token.',
+        ),
+        title: text(2, 'The finding in a few words.'),
+        detail: text(3, 'What was found, and what to do about it.'),
+      },
+      { n: 40, description: 'posture: how a workload is set up, told at start and when it changes.' },
+    ),
+  ),
 })
 
 export type Event = Static<typeof Event>
@@ -414,3 +578,4 @@ export type Stdio = Static<typeof Stdio>
 export type Container = Static<typeof Container>
 export type K8s = Static<typeof K8s>
 export type Identity = Static<typeof Identity>
+export type Endpoint = Static<typeof Endpoint>

@@ -57,11 +57,16 @@ export function textOf(chunks: RecordOf<'text'>[]): { bytes: Buffer; length: num
   return { bytes: Buffer.concat(sent), length: chunks[0]?.length ?? 0 }
 }
 
-/** The text of a section up to its first NUL, if there is one and all of it came. */
+/**
+ * The text of a section up to its first NUL, if there is one and all of it came. One that ends with `…` is longer than
+ * is sent.
+ */
 export function textIn(parts: Part[], section: number): string | undefined {
   const chunks = parts.filter(inSection(section))
   const { bytes, length } = textOf(chunks)
-  return chunks.length === 0 || bytes.length < length ? undefined : decode(cutAtNul(bytes))
+  if (chunks.length === 0 || bytes.length < length) return undefined
+  const text = decode(cutAtNul(bytes))
+  return length >= limits.NAMED_MAX && !bytes.includes(0) ? `${text}…` : text
 }
 
 /**
@@ -76,27 +81,26 @@ export function pathOf(parts: Part[], section: number, whole: boolean): string |
     else components.set(part.index, [part])
   }
   if (components.size === 0) return undefined
-  const texts = [...components.values()].map(textOf)
+  const texts = [...components].filter(([index]) => index < limits.PATH_DEPTH).map(([, chunks]) => textOf(chunks))
   const last = components.has(0) ? texts[0] : undefined
   if (!whole && (!last || last.bytes.length < last.length)) return undefined
   const path = `/${texts
     .map(({ bytes }) => decode(cutAtNul(bytes)))
     .reverse()
     .join('/')}`
-  return !whole || components.has(limits.PATH_DEPTH - 1) ? `…${path}` : path
+  return !whole || components.has(limits.PATH_DEPTH) ? `…${path}` : path
 }
 
 export const stdioOf = (parts: Part[]): (Descriptor | undefined)[] =>
   [0, 1, 2].map((at) => {
     const file = parts.find((part) => part.record === 'fd' && part.at === at)
-    const socket = parts.find((part) => part.record === 'socket' && part.at === at)
+    const socket = parts.filter((part) => part.record === 'socket').find((part) => part.at === at)
     if (file?.record !== 'fd') return undefined
     const { mode, inode, device, node } = file
     return { mode, inode: `${device}:${inode}`, node, ...(socket && { socket: socketOf(socket) }) }
   })
 
-export function socketOf(part: Part): Socket {
-  if (part.record !== 'socket' && part.record !== 'parent_socket') throw new TypeError(part.record)
+export function socketOf(part: RecordOf<'socket' | 'parent_socket' | 'connect' | 'accept'>): Socket {
   const listening = part.state === TCP_LISTEN
   const family = families[part.family] ?? 'other'
   if (family === 'unix' || family === 'other')

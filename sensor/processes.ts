@@ -8,7 +8,7 @@
 import type { Act, Exec } from './assemble.ts'
 import { capabilityNames } from './capabilities.ts'
 import type { Clock } from './clock.ts'
-import { modeOf } from './deeds/files.ts'
+import { modeOf } from './deeds/opened.ts'
 import type { Event, ProcessBase } from './event.ts'
 import { filesystemOf } from './filesystem.ts'
 import type { Socket } from './parts.ts'

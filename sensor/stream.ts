@@ -5,15 +5,12 @@ import type { Logger } from 'pino'
 import type { Interests } from '../bpf/interest.ts'
 import { chunkSizes, program } from '../bpf/program.ts'
 import { tracepointsOf } from '../bpf/tracepoints.ts'
-import { openCgroups } from '../enrich/cgroups.ts'
-import { createEnricher } from '../enrich/enricher.ts'
 import { type Kubernetes, kubernetesFrom } from '../enrich/kubernetes.ts'
-import { watchPods } from '../enrich/pods.ts'
-import { openUsers } from '../enrich/users.ts'
 import type { Metrics } from '../exporters/metrics.ts'
 import type { Act } from './assemble.ts'
 import { createClock } from './clock.ts'
 import type { Config } from './config.ts'
+import { openEnriching } from './enriching.ts'
 import type { Event } from './event.ts'
 import { createOrder } from './order.ts'
 import { type Gap, type Probe, startProbe } from './probe.ts'
@@ -72,15 +69,17 @@ export function openStream(options: {
   let lostEvents = 0
   let chunk = 0
 
-  const pods = kubernetes && watchPods({ ...kubernetes, log, onChange: () => enricher.podsChanged() })
-  const enricher = createEnricher({
-    cgroups: openCgroups(),
-    ...(pods && { pods }),
-    ...(!inPod && { users: openUsers() }),
+  const enricher = openEnriching({
+    config,
+    kubernetes,
     host,
-    ...(kubernetes && { nodeName: kubernetes.nodeName }),
-    ...(kubernetes?.clusterName && { clusterName: kubernetes.clusterName }),
-    emit: onEvent,
+    hostUsers: !inPod,
+    log,
+    emit(event) {
+      // It comes from no process, and so not through the table that counts them.
+      if (event.type === 'posture') metrics.events.inc({ type: event.type })
+      onEvent(event)
+    },
     onResult: (result) => metrics.enrichment.inc({ result }),
   })
   if (kubernetes) log.info({ node, source: kubernetes.source }, 'watching the pods of this node')
@@ -173,7 +172,6 @@ export function openStream(options: {
       await running.stop()
       order.flush()
       enricher.close()
-      pods?.close()
     },
   }
 }

@@ -6,7 +6,7 @@ import type { Readers } from '../deeds.ts'
 import { errorOf } from '../error-code.ts'
 import { type Part, pathOf, textIn } from '../parts.ts'
 import { baseName } from '../shells.ts'
-import { inodeOf, named } from './files.ts'
+import { inodeOf, named } from './opened.ts'
 
 /** A module's file -> its name: compressed or not, and the kernel writes every hyphen as an underscore. */
 const moduleName = (path: string) =>

@@ -86,16 +86,15 @@ function listens(record: RecordOf<'listen'>, parts: Part[]): Told | undefined {
   }
 }
 
-function accepted(_: RecordOf<'accept'>, parts: Part[]): Told | undefined {
-  const [peer, local] = [peerIn(parts), addressIn(parts)]
-  const known = peer ?? local
-  if (!known) return undefined
+function accepted(record: RecordOf<'accept'>, parts: Part[]): Told {
+  const peer = socketOf(record)
+  const local = addressIn(parts)
   return {
     type: 'accept',
     about: {
-      ...(peer && { source: endOf(peer) }),
-      ...(local && { destination: endOf(local) }),
-      network: networkOf(known.family, true),
+      source: endOf(peer),
+      destination: local ? endOf(local) : { port: peer.localPort },
+      network: networkOf(peer.family, true),
     },
   }
 }

@@ -118,6 +118,7 @@ describe('only what a rule is on is watched', () => {
     ['exec', []],
     ['exit', []],
     ['gap', []],
+    ['posture', []],
   ])('a rule on %s adds %j', (type, added) => {
     expect(probes(program(allOf([type]), 64)).toSorted()).toEqual([...always, ...added].toSorted())
   })
@@ -126,7 +127,7 @@ describe('only what a rule is on is watched', () => {
 test('limits and sections that user space reads by are those that the kernel side is made with', () => {
   const text = code(program(all, 64))
   expect(text).toContain(`while ($at < ${limits.ARGS_MAX})`)
-  expect(text).toContain(`while ($i < ${limits.PATH_DEPTH})`)
+  expect(text).toContain(`while ($i < ${limits.PATH_STEPS})`)
   expect(text).toContain(`while ($i < ${limits.CGROUP_DEPTH})`)
   expect(text).toContain(`while ($at < ${limits.CGROUP_NAME_MAX})`)
   const printedSections = [...text.matchAll(/printf\("t [^"]*", \$ts, \$t->pid, (\d+),/g)].map(([, section]) => section)

@@ -56,6 +56,7 @@ beforeAll(async () => {
             retry: { maxDelay: '2s' },
           },
         ],
+        kubernetesEvents: { enabled: true },
       },
     },
   }
@@ -135,20 +136,25 @@ function identityOf(pod: V1Pod, container: string, owners: object) {
   const status = [...initContainerStatuses, ...containerStatuses].find(({ name }) => name === container)
   const [runtime, id] = status?.containerID?.split('://') ?? []
   return {
-    container: { id, name: container, runtime, image: { name: image, id: status?.imageID } },
+    container: {
+      ...{ id, name: container, runtime, restart_count: 0, start_time: expect.any(String) },
+      image: expect.objectContaining({ name: image, id: status?.imageID }),
+      kind: initContainerStatuses.some(({ name }) => name === container) ? 'init' : 'app',
+    },
     k8s: {
       node: { name: node },
       namespace: { name: shop },
-      pod: { name: pod.metadata?.name, uid: pod.metadata?.uid, label: pod.metadata?.labels },
+      pod: expect.objectContaining({ name: pod.metadata?.name, uid: pod.metadata?.uid, label: pod.metadata?.labels }),
       container: { name: container },
       ...owners,
     },
-    identity: {
+    identity: expect.objectContaining({
       subject: `system:serviceaccount:${shop}:${shopper}`,
       kind: 'service_account',
       service_account: { namespace: shop, name: shopper },
       freshness: 'live',
-    },
+      credential: expect.objectContaining({ kind: 'projected', automounted: true, automount: 'default' }),
+    }),
   }
 }
 
@@ -198,11 +204,26 @@ describe('a web server in a pod is exploited: a reverse shell, by which the atta
       deployment: { name: 'storefront' },
       replicaset: { name: pod.metadata?.ownerReferences?.[0]?.name },
     })
-    expect(expected.k8s.pod.label).toMatchObject({ app: 'storefront', team: 'payments' })
+    expect(pod.metadata?.labels).toMatchObject({ app: 'storefront', team: 'payments' })
     for (const { alert } of [shell, child, metadata, brief]) {
       expect({ container: alert.container, k8s: alert.k8s, identity: alert.identity }).toEqual(expected)
       expect(alert.host?.name).toBe(node) // and not the name of the sensor's own pod
     }
+  })
+
+  test('it is an Event on the pod, too, for whoever describes it', async () => {
+    const name = `nightjar-${shell.alert.id.toLowerCase()}`
+    const pod = await podNamed('storefront')
+    const told = await vi.waitFor(() => get(['events.events.k8s.io', name, '--namespace', shop]), {
+      timeout: 20_000,
+      interval: 200,
+    })
+    expect(told).toMatchObject({
+      type: 'Warning',
+      reason: 'ReverseShell',
+      regarding: { kind: 'Pod', name: pod.metadata?.name, uid: pod.metadata?.uid },
+      reportingController: 'nightjar.dev/sensor',
+    })
   })
 
   test('each arrives within 2 s of the act, also of the shell that lived for a millisecond', () => {

@@ -26,10 +26,15 @@ export function imageValues() {
   return { repository: tagged ? image.slice(0, at) : image, tag: tagged ? image.slice(at + 1) : 'latest' }
 }
 
-export const namespaces = { nightjar: 'nightjar', shop: 'nightjar-test-shop', outside: 'nightjar-test-outside' }
+export const namespaces = {
+  nightjar: 'nightjar',
+  shop: 'nightjar-test-shop',
+  outside: 'nightjar-test-outside',
+  works: 'nightjar-test-works',
+}
 
 /** What test/cluster/run removes by. */
-const ours = { 'nightjar.dev/test': 'cluster' }
+export const ours = { 'nightjar.dev/test': 'cluster' }
 
 /** Pod Security would refuse Nightjar's hostPID, and under `restricted` the root of all the others. */
 export const namespaceObjects: V1Namespace[] = Object.values(namespaces).map((name) => ({
@@ -98,14 +103,14 @@ function server(
   ]
 }
 
-const ofImage = (name: string, command: string[]): V1Container => ({
+export const ofImage = (name: string, command: string[]): V1Container => ({
   name,
   image,
   imagePullPolicy: 'Never',
   command,
 })
 
-const on = (node: string, containers: V1Container[]): V1PodSpec => ({
+export const on = (node: string, containers: V1Container[]): V1PodSpec => ({
   nodeName: node,
   tolerations: [{ operator: 'Exists' }],
   terminationGracePeriodSeconds: 1,

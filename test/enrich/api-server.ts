@@ -1,25 +1,55 @@
 /**
- * A small API server of the tests' own: pods with list and watch, ReplicaSets and Jobs to read, and the faults that a
- * real one won't show on demand. Its objects are the recorded ones.
+ * A small API server of the tests' own: pods and other kinds with list and watch, ReplicaSets and Jobs to read, and the
+ * faults that a real one won't show on demand. Its objects are the recorded ones.
  */
 import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { KubeConfig, type V1Job, type V1Pod, type V1ReplicaSet } from '@kubernetes/client-node'
+import { KubeConfig, type KubernetesObject, type V1Job, type V1Pod, type V1ReplicaSet } from '@kubernetes/client-node'
 
-export type Asked = { kind: 'list' | 'watch' | 'read'; path: string; query: URLSearchParams; at: number }
-type WatchLine = { type: string; version: number; object: unknown }
-type Refusing = { kind: Asked['kind']; times: number; status: number; headers: Record<string, string> }
+export type Asked = {
+  kind: 'list' | 'watch' | 'read'
+  path: string
+  query: URLSearchParams
+  accept: string
+  authorization: string
+  at: number
+}
+type WatchLine = { type: string; version: number; path: string; object: unknown }
+type Refusing = { kind: Asked['kind']; path: string; times: number; status: number; headers: Record<string, string> }
+type Watcher = { response: ServerResponse; path: string; node: string | null; since: number }
+
+const podsPath = '/api/v1/pods'
+/** Whole collections: path to the file of what was recorded of them. */
+const collections: Record<string, string> = {
+  '/api/v1/serviceaccounts': 'serviceaccounts.json',
+  '/api/v1/namespaces': 'namespaces.json',
+  '/api/v1/nodes': 'nodes.json',
+  '/api/v1/secrets': 'secrets.json',
+  '/apis/spire.spiffe.io/v1alpha1/clusterspiffeids': 'clusterspiffeids.json',
+  '/apis/rbac.authorization.k8s.io/v1/roles': 'roles.json',
+  '/apis/rbac.authorization.k8s.io/v1/clusterroles': 'clusterroles.json',
+  '/apis/rbac.authorization.k8s.io/v1/rolebindings': 'rolebindings.json',
+  '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings': 'clusterrolebindings.json',
+  '/api/v1/services': 'services.json',
+  '/apis/discovery.k8s.io/v1/endpointslices': 'endpointslices.json',
+  '/apis/networking.k8s.io/v1/networkpolicies': 'networkpolicies.json',
+}
 
 const fixtures = join(import.meta.dirname, '../../../shared/fixtures/k8s')
 const recorded = <T>(file: string): T[] => JSON.parse(readFileSync(join(fixtures, file), 'utf8')).items
 
 /** The recorded pod of this name. */
-export function recordedPod(name: string): V1Pod {
-  const pod = recorded<V1Pod>('pods.json').find((one) => one.metadata?.name === name)
-  if (!pod) throw new Error(`no pod ${name} in ${fixtures}/pods.json`)
-  return pod
+export const recordedPod = (name: string): V1Pod => recordedObject('pods.json', name)
+
+/** The first recorded object of this name in a file of them. */
+export function recordedObject<T extends KubernetesObject>(file: string, name: string, namespace?: string): T {
+  const found = recorded<T>(file).find(
+    ({ metadata }) => metadata?.name === name && (namespace === undefined || metadata.namespace === namespace),
+  )
+  if (!found) throw new Error(`no ${name} in ${fixtures}/${file}`)
+  return found
 }
 
 /** The recorded watch, line by line. */
@@ -32,7 +62,8 @@ export async function startApiServer(options: { pods?: V1Pod[] } = {}) {
 
   const pods = new Map<string, V1Pod>()
   const history: WatchLine[] = []
-  const watchers = new Set<{ response: ServerResponse; node: string | null }>()
+  const others = new Map<string, Map<string, KubernetesObject>>()
+  const watchers = new Set<Watcher>()
   const asked: Asked[] = []
   const refusing: Refusing[] = []
   const listeners = new Set<() => void>()
@@ -40,8 +71,12 @@ export async function startApiServer(options: { pods?: V1Pod[] } = {}) {
   let oldest = 0
   let pieceLength = Number.POSITIVE_INFINITY
   let silent: Asked['kind'] | undefined
+  let credentials: string | undefined
 
   for (const pod of options.pods ?? recorded<V1Pod>('pods.json')) pods.set(pod.metadata?.uid ?? '', pod)
+  for (const [path, file] of Object.entries(collections)) {
+    others.set(path, new Map(recorded<KubernetesObject>(file).map((object) => [keyOf(object), object])))
+  }
 
   const server = createServer((request, response) => {
     const entry = understood(request)
@@ -50,17 +85,22 @@ export async function startApiServer(options: { pods?: V1Pod[] } = {}) {
     for (const listener of listeners) listener()
   })
 
-  function answer({ kind, path, query }: Asked, response: ServerResponse): void {
+  function answer({ kind, path, query, authorization }: Asked, response: ServerResponse): void {
     if (silent === kind) return
-    const refusal = refusing.find((one) => one.kind === kind && one.times > 0)
-    if (refusal) {
+    const refusal = refusing.find((one) => one.kind === kind && one.times > 0 && path.startsWith(one.path))
+    if (credentials !== undefined && authorization !== credentials) {
+      refuse(response, 401, {})
+    } else if (refusal) {
       refusal.times -= 1
       refuse(response, refusal.status, refusal.headers)
     } else if (kind === 'list') {
-      const items = [...pods.values()].filter((pod) => isOn(pod, nodeOf(query)))
-      send(response, 200, { kind: 'PodList', metadata: { resourceVersion: String(version) }, items })
+      const items =
+        path === podsPath
+          ? [...pods.values()].filter((pod) => isOn(pod, nodeOf(query)))
+          : [...(others.get(path)?.values() ?? [])]
+      send(response, 200, { kind: 'List', metadata: { resourceVersion: String(version) }, items })
     } else if (kind === 'watch') {
-      openWatch(query, response)
+      openWatch(path, query, response)
     } else {
       const object = readable.get(path)
       if (object) send(response, 200, object)
@@ -68,11 +108,11 @@ export async function startApiServer(options: { pods?: V1Pod[] } = {}) {
     }
   }
 
-  function openWatch(query: URLSearchParams, response: ServerResponse): void {
+  function openWatch(path: string, query: URLSearchParams, response: ServerResponse): void {
     const since = Number(query.get('resourceVersion'))
     response.writeHead(200, { 'content-type': 'application/json' })
     response.flushHeaders()
-    const watcher = { response, node: nodeOf(query) }
+    const watcher = { response, path, node: nodeOf(query), since }
     if (since < oldest) {
       write(watcher, 'ERROR', {
         kind: 'Status',
@@ -83,13 +123,20 @@ export async function startApiServer(options: { pods?: V1Pod[] } = {}) {
       response.end()
       return
     }
-    for (const line of history) if (line.version > since) write(watcher, line.type, line.object)
+    for (const line of history) if (line.path === path) write(watcher, line.type, line.object, line.version)
     watchers.add(watcher)
     response.on('close', () => watchers.delete(watcher))
   }
 
-  function write({ response, node }: { response: ServerResponse; node: string | null }, type: string, object: unknown) {
-    if (type !== 'BOOKMARK' && type !== 'ERROR' && !isOn(object as V1Pod, node)) return
+  /** Only what is newer than the version that the watch is from, also where that is ahead of this server. */
+  function write(
+    { response, path, node, since }: Watcher,
+    type: string,
+    object: unknown,
+    at = Number.POSITIVE_INFINITY,
+  ) {
+    if (at <= since) return
+    if (path === podsPath && type !== 'BOOKMARK' && type !== 'ERROR' && !isOn(object as V1Pod, node)) return
     raw(response, `${JSON.stringify({ type, object })}\n`)
   }
 
@@ -99,14 +146,14 @@ export async function startApiServer(options: { pods?: V1Pod[] } = {}) {
     for (let at = 0; at < bytes.length; at += pieceLength) response.write(bytes.subarray(at, at + pieceLength))
   }
 
-  function tell(type: string, object: unknown): void {
-    history.push({ type, version, object })
-    for (const watcher of watchers) write(watcher, type, object)
+  function tell(type: string, object: unknown, path = podsPath): void {
+    history.push({ type, version, path, object })
+    for (const watcher of watchers) if (watcher.path === path) write(watcher, type, object, version)
   }
 
-  function stamped(pod: V1Pod): V1Pod {
+  function stamped<T extends KubernetesObject>(object: T): T {
     version += 1
-    return { ...pod, metadata: { ...pod.metadata, resourceVersion: String(version) } }
+    return { ...object, metadata: { ...object.metadata, resourceVersion: String(version) } }
   }
 
   const listen = (port: number) => new Promise<void>((done) => server.listen(port, '127.0.0.1', done))
@@ -127,11 +174,11 @@ export async function startApiServer(options: { pods?: V1Pod[] } = {}) {
   return {
     kubeConfig,
     asked,
-    /** Resolves when `count` requests of this kind have come since the start. */
-    requests(kind: Asked['kind'], count: number): Promise<Asked[]> {
+    /** Resolves when `count` requests of this kind (reads: of any object) have come since the start. */
+    requests(kind: Asked['kind'], count: number, path = kind === 'read' ? '' : podsPath): Promise<Asked[]> {
       const { promise, resolve } = Promise.withResolvers<Asked[]>()
       const look = () => {
-        const found = asked.filter((one) => one.kind === kind)
+        const found = asked.filter((one) => one.kind === kind && one.path.startsWith(path))
         if (found.length < count) return
         listeners.delete(look)
         resolve(found)
@@ -150,6 +197,18 @@ export async function startApiServer(options: { pods?: V1Pod[] } = {}) {
       pods.delete(pod.metadata?.uid ?? '')
       tell('DELETED', stamped(pod))
     },
+    /** An object of another kind, by the path of its collection. */
+    putObject(path: string, object: KubernetesObject): void {
+      const objects = others.get(path)
+      const type = objects?.has(keyOf(object)) ? 'MODIFIED' : 'ADDED'
+      const next = stamped(object)
+      objects?.set(keyOf(object), next)
+      tell(type, next, path)
+    },
+    removeObject(path: string, object: KubernetesObject): void {
+      others.get(path)?.delete(keyOf(object))
+      tell('DELETED', stamped(object), path)
+    },
     bookmark(): void {
       version += 1
       tell('BOOKMARK', { kind: 'Pod', metadata: { resourceVersion: String(version) }, spec: { containers: null } })
@@ -167,6 +226,14 @@ export async function startApiServer(options: { pods?: V1Pod[] } = {}) {
       version += 1
       oldest = version
     },
+    /** Other pods, and versions that count anew: as after a restore from a backup. */
+    restore(objects: V1Pod[]): void {
+      version = 1
+      oldest = 0
+      history.length = 0
+      pods.clear()
+      for (const object of objects) pods.set(object.metadata?.uid ?? '', stamped(object))
+    },
     /** Ends the open watches as the server does at their timeout. */
     endWatches(): void {
       for (const { response } of watchers) response.end()
@@ -177,12 +244,17 @@ export async function startApiServer(options: { pods?: V1Pod[] } = {}) {
       for (const { response } of watchers) response.destroy()
       watchers.clear()
     },
-    refuse(kind: Asked['kind'], times: number, status: number, headers: Record<string, string> = {}): void {
-      refusing.push({ kind, times, status, headers })
+    /** `path`: what the paths of the requests begin with. */
+    refuse(kind: Asked['kind'], times: number, status: number, headers: Record<string, string> = {}, path = ''): void {
+      refusing.push({ kind, path, times, status, headers })
     },
     /** Takes such requests and never answers. */
     ignore(kind: Asked['kind'] | undefined): void {
       silent = kind
+    },
+    /** From now on only requests with this Authorization are answered. */
+    accept(authorization: string): void {
+      credentials = authorization
     },
     give(path: string, object: V1ReplicaSet | V1Job): void {
       readable.set(path, object)
@@ -195,10 +267,13 @@ export type ApiServer = Awaited<ReturnType<typeof startApiServer>>
 
 function understood(request: IncomingMessage): Asked {
   const { pathname, searchParams } = new URL(request.url ?? '', 'http://test')
-  const isPods = pathname === '/api/v1/pods'
-  const kind = !isPods ? 'read' : searchParams.get('watch') === 'true' ? 'watch' : 'list'
-  return { kind, path: pathname, query: searchParams, at: performance.now() }
+  const isCollection = pathname === podsPath || pathname in collections
+  const kind = !isCollection ? 'read' : searchParams.get('watch') === 'true' ? 'watch' : 'list'
+  const { accept = '', authorization = '' } = request.headers
+  return { kind, path: pathname, query: searchParams, accept, authorization, at: performance.now() }
 }
+
+const keyOf = ({ metadata }: KubernetesObject) => `${metadata?.namespace ?? ''}/${metadata?.name}`
 
 function pathOf(api: string, resource: string, { metadata }: V1ReplicaSet | V1Job): string {
   return `/apis/${api}/namespaces/${metadata?.namespace}/${resource}/${metadata?.name}`

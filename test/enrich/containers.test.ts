@@ -61,6 +61,27 @@ const examples: Record<string, [path: string, found: ReturnType<typeof container
     { id, runtime: 'containerd', podUid },
   ],
   'Docker in a pod: the pod its container': [`/kubepods/burstable/pod${podUid}/${id}/docker/${other}`, { id, podUid }],
+  'k3s in Docker (k3d), systemd driver': [
+    `/system.slice/docker-${other}.scope/kubepods.slice/kubepods-pod${escaped}.slice/cri-containerd-${id}.scope`,
+    { id, runtime: 'containerd', podUid },
+  ],
+  'k3s in Docker (k3d), cgroupfs driver': [`/docker/${other}/kubepods/besteffort/pod${podUid}/${id}`, { id, podUid }],
+  'a kubelet with a cgroup root of its own': [
+    `/node.slice/node-kubepods.slice/node-kubepods-burstable.slice/node-kubepods-burstable-pod${escaped}.slice/crio-${id}.scope`,
+    { id, runtime: 'cri-o', podUid },
+  ],
+  'a static pod in kind': [
+    `/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod${hash}.slice/cri-containerd-${id}.scope`,
+    { id, runtime: 'containerd', podUid: hash },
+  ],
+  'Docker without root': [
+    `/user.slice/user-1000.slice/user@1000.service/user.slice/docker-${id}.scope`,
+    { id, runtime: 'docker' },
+  ],
+  'a Podman pod, systemd driver': [
+    `/machine.slice/machine-libpod_pod_${other}.slice/libpod-${id}.scope/container`,
+    { id, runtime: 'podman' },
+  ],
   'Docker, cgroupfs driver': [`/docker/${id}`, { id, runtime: 'docker' }],
   'Docker, systemd driver': [`/system.slice/docker-${id}.scope`, { id, runtime: 'docker' }],
   'Docker, own parent': [`/actions_job/${id}`, { id }],

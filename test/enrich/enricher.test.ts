@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { RuntimeContainer } from '../../enrich/cri-containers.ts'
 import { createEnricher } from '../../enrich/enricher.ts'
 import { createPodTable } from '../../enrich/pod-table.ts'
 import type { Event } from '../../sensor/event.ts'
@@ -22,17 +23,30 @@ const paths: Record<string, string> = {
 }
 
 /** An enricher whose pods, clock and timers the test holds. */
-function bench(options: { kubernetes?: boolean; mostWaiting?: number } = {}) {
+function bench(options: { kubernetes?: boolean; mostWaiting?: number; runtime?: boolean; identities?: boolean } = {}) {
   const { kubernetes = true, mostWaiting } = options
   let now = 0
   let state: 'live' | 'stale' = 'live'
   const table = createPodTable(() => now)
+  const told = new Map<string, RuntimeContainer | undefined>()
+  const detail = { revision: 0, spiffe: '', settled: true, state: 'live' as 'live' | 'stale' }
   const emitted: Event[] = []
   const results: string[] = []
   const timers = new Set<{ at: number; work: () => void }>()
   const enricher = createEnricher({
     cgroups: { pathOf: ({ cgroupId }) => paths[cgroupId ?? ''], made() {}, removed() {} },
     pods: kubernetes ? { podOf: table.podOf, containerOf: table.containerOf, state: () => state } : undefined,
+    ...(options.runtime && {
+      runtime: { available: () => true, containerOf: (id) => told.get(id), answered: (id) => told.has(id) },
+    }),
+    ...(options.identities && {
+      identities: {
+        revision: () => detail.revision,
+        state: () => detail.state,
+        settled: () => detail.settled,
+        detailOf: (_, container) => ({ spiffe_id: `${detail.spiffe}/${container}` }),
+      },
+    }),
     users: { nameOf: (uid) => ({ 0: 'root', 33: 'www-data' })[uid] },
     host: { name: 'machine', kernel: '6.18.0' },
     ...(kubernetes && { nodeName: 'node-a', clusterName: 'prod' }),
@@ -81,6 +95,16 @@ function bench(options: { kubernetes?: boolean; mostWaiting?: number } = {}) {
     setState(next: 'live' | 'stale'): void {
       state = next
     },
+    /** The runtime's answer is in; undefined: it knows no such container. */
+    tell(id: string, container: RuntimeContainer | undefined): void {
+      told.set(id, container)
+      enricher.podsChanged()
+    },
+    /** What is known of identities changes. */
+    know(changes: Partial<typeof detail>): void {
+      Object.assign(detail, changes, { revision: detail.revision + 1 })
+      enricher.podsChanged()
+    },
     times: () => emitted.map((event) => event.time),
   }
 }
@@ -103,7 +127,11 @@ test('an event in a pod names container, image, pod, workload, node, cluster and
       image: {
         name: 'registry.example/library/nginx:1.27.3',
         id: 'registry.example/library/nginx@sha256:136dc993678d134423468512cb11c185aacd1a1eb44446233eee04ab36633735',
+        digest: 'sha256:136dc993678d134423468512cb11c185aacd1a1eb44446233eee04ab36633735',
       },
+      kind: 'app',
+      start_time: Date.UTC(2026, 10, 21, 22, 32, 47),
+      restart_count: 0,
     },
     k8s: {
       namespace: { name: 'shop' },
@@ -226,10 +254,10 @@ test('a pod whose owners are being read: the event waits for them', () => {
   expect(event.k8s?.owner).toEqual({ kind: 'Deployment', name: 'frontend' })
 })
 
-test('an event waits at most 1.5 s, then goes on marked unknown, and so do those behind it', () => {
+test('an event waits at most 2 s, then goes on marked unknown, and so do those behind it', () => {
   const { push, pass, emitted, times, results } = bench()
   push('nginx')
-  pass(1_499)
+  pass(1_999)
   const second = push('nginx')
   expect(emitted).toEqual([])
   pass(1)
@@ -242,7 +270,7 @@ test('an event waits at most 1.5 s, then goes on marked unknown, and so do those
 test('the hash in the cgroup of a static pod is not given out as the UID of a pod', () => {
   const { push, pass } = bench()
   const event = push('static')
-  pass(1_500)
+  pass(2_000)
   expect(event.k8s).toEqual({ node: { name: 'node-a' }, cluster: { name: 'prod' } })
   expect(event.identity?.freshness).toBe('unknown')
 })
@@ -250,7 +278,7 @@ test('the hash in the cgroup of a static pod is not given out as the UID of a po
 test('a container that waited in vain is not waited for again; once its pod is known its events are whole', () => {
   const { push, pass, announce, times } = bench()
   push('nginx')
-  pass(1_500)
+  pass(2_000)
   push('nginx')
   expect(times()).toEqual([1, 2])
   announce()
@@ -262,7 +290,7 @@ test('the pause container is in no status: it waits once, has the identity of it
   announce()
   const first = push('sandbox')
   expect(times()).toEqual([])
-  pass(1_500)
+  pass(2_000)
   expect(first.identity?.subject).toBe('system:serviceaccount:shop:frontend')
   expect(first.container).toEqual({ id: sandboxId })
   announce()
@@ -354,8 +382,145 @@ test('a change of the pod shows on the next event', () => {
   expect(push('nginx').k8s?.pod?.label).toEqual({ tier: 'quarantine' })
 })
 
+test('the annotations of a pod are on its events; an image without a manifest has no digest', () => {
+  const { push, announce } = bench()
+  const [status] = frontend.status?.containerStatuses ?? []
+  announce({
+    ...frontend,
+    metadata: { ...frontend.metadata, annotations: { 'example.com/owner': 'team-a' } },
+    status: status && { containerStatuses: [{ ...status, imageID: `sha256:${'a'.repeat(64)}` }] },
+  })
+  const event = push('nginx')
+  expect(event.k8s?.pod?.annotation).toEqual({ 'example.com/owner': 'team-a' })
+  expect(event.container?.image).toMatchObject({ id: `sha256:${'a'.repeat(64)}` })
+  expect(event.container?.image).not.toHaveProperty('digest')
+})
+
 test('a pod that names no service account acts as the default one', () => {
   const { push, announce } = bench()
   announce({ ...frontend, spec: frontend.spec && { ...frontend.spec, serviceAccountName: '' } })
   expect(push('nginx').identity?.subject).toBe('system:serviceaccount:shop:default')
+})
+
+const ofRuntime: RuntimeContainer = {
+  namespace: 'shop',
+  pod: 'web-0',
+  podUid: frontendUid,
+  labels: { app: 'web' },
+  container: { name: 'web', image: 'web:1', runtime: 'containerd', restartCount: 0 },
+}
+
+test('the API server is away and the runtime knows the container: named at once, the identity is not made up', () => {
+  const { push, tell, setState, emitted, results } = bench({ runtime: true })
+  setState('stale')
+  const event = push('nginx')
+  expect(emitted).toEqual([])
+  tell(nginxId, ofRuntime)
+  expect(emitted).toEqual([event])
+  expect(event.k8s).toEqual({
+    namespace: { name: 'shop' },
+    pod: { name: 'web-0', uid: frontendUid, label: { app: 'web' } },
+    container: { name: 'web' },
+    node: { name: 'node-a' },
+    cluster: { name: 'prod' },
+  })
+  expect(event.container).toEqual({
+    id: nginxId,
+    name: 'web',
+    runtime: 'containerd',
+    image: { name: 'web:1' },
+    restart_count: 0,
+  })
+  expect(event.identity).toEqual({ kind: 'unknown', freshness: 'runtime' })
+  expect(results).toEqual(['runtime'])
+})
+
+test('the API server is there: it is waited for, since the runtime knows no service account', () => {
+  const { push, tell, announce, pass, emitted } = bench({ runtime: true })
+  const event = push('nginx')
+  tell(nginxId, ofRuntime)
+  expect(emitted).toEqual([])
+  announce()
+  expect(event.identity?.subject).toBe('system:serviceaccount:shop:frontend')
+  const slow = push('migrate')
+  tell(migrateId, ofRuntime)
+  expect(slow.container?.name).toBe('migrate')
+  pass(2_000)
+})
+
+test('the API server is slow: after the wait the event goes on with what the runtime knows', () => {
+  const { push, tell, pass } = bench({ runtime: true })
+  const event = push('nginx')
+  tell(nginxId, ofRuntime)
+  pass(2_000)
+  expect(event.k8s?.pod?.name).toBe('web-0')
+  expect(event.identity).toEqual({ kind: 'unknown', freshness: 'runtime' })
+})
+
+test('a new container of a known pod while the API server is away has its name from the runtime', () => {
+  const { push, tell, announce, setState } = bench({ runtime: true })
+  announce({ ...frontend, status: {} })
+  setState('stale')
+  const event = push('nginx')
+  tell(nginxId, ofRuntime)
+  expect(event.container?.name).toBe('web')
+  expect(event.k8s?.owner).toEqual({ kind: 'Deployment', name: 'frontend' })
+  expect(event.identity).toMatchObject({ subject: 'system:serviceaccount:shop:frontend', freshness: 'stale' })
+})
+
+test('a pause container that the runtime tells as such is not waited for', () => {
+  const { push, tell, announce, times } = bench({ runtime: true })
+  announce()
+  push('sandbox')
+  const { container: _, ...sandbox } = ofRuntime
+  tell(sandboxId, sandbox)
+  expect(times()).toEqual([1])
+})
+
+test('without a Kubernetes to ask the runtime alone names pods; what it does not know is waited for no longer', () => {
+  const { push, tell, times } = bench({ kubernetes: false, runtime: true })
+  const event = push('nginx')
+  const unknown = push('migrate')
+  expect(times()).toEqual([])
+  tell(nginxId, ofRuntime)
+  tell(migrateId, undefined)
+  expect(times()).toEqual([1, 2])
+  expect(event.k8s?.pod?.name).toBe('web-0')
+  expect(unknown.k8s).toEqual({ pod: { uid: frontendUid } })
+})
+
+test('the hash of a static pod is no UID when the runtime tells it either', () => {
+  const { push, tell } = bench({ kubernetes: false, runtime: true })
+  const event = push('static')
+  tell(dockerId, { ...ofRuntime, podUid: '8b1a9953c4611296a827abf8c47804d7' })
+  expect(event.k8s?.pod).toEqual({ name: 'web-0', label: { app: 'web' } })
+})
+
+test('what is known of the identity is on the event of its container, and as it is by then', () => {
+  const { push, announce, know } = bench({ identities: true })
+  announce()
+  know({ spiffe: 'first' })
+  expect(push('nginx').identity).toMatchObject({
+    subject: 'system:serviceaccount:shop:frontend',
+    spiffe_id: 'first/nginx',
+    freshness: 'live',
+  })
+  know({ spiffe: 'second' })
+  expect(push('nginx').identity?.spiffe_id).toBe('second/nginx')
+  know({ state: 'stale' })
+  expect(push('nginx').identity?.freshness).toBe('stale')
+})
+
+test('an event waits for what is not settled of its identity, as for its pod', () => {
+  const { push, announce, know, pass, times } = bench({ identities: true })
+  know({ settled: false })
+  announce()
+  push('nginx')
+  expect(times()).toEqual([])
+  know({ settled: true })
+  expect(times()).toEqual([1])
+  know({ settled: false })
+  push('migrate')
+  pass(2_000)
+  expect(times()).toEqual([1, 2])
 })

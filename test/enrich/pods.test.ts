@@ -1,4 +1,8 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { KubeConfig } from '@kubernetes/client-node'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { type Pods, watchPods } from '../../enrich/pods.ts'
 import { type ApiServer, recordedPod, recordedWatch, startApiServer } from './api-server.ts'
 import { changes, memoryLog } from './changes.ts'
@@ -79,8 +83,11 @@ test('containers and init containers are found by id, with the image asked for a
     image: 'registry.example/library/nginx:1.27.3',
     imageId: 'registry.example/library/nginx@sha256:136dc993678d134423468512cb11c185aacd1a1eb44446233eee04ab36633735',
     runtime: 'containerd',
+    kind: 'app',
+    startTime: Date.UTC(2026, 10, 21, 22, 32, 47),
+    restartCount: 0,
   })
-  expect(pods.containerOf(migrateId)?.container.name).toBe('migrate')
+  expect(pods.containerOf(migrateId)?.container).toMatchObject({ name: 'migrate', kind: 'init' })
   expect(pods.containerOf(migrateId)?.pod.name).toBe('frontend-5fdb8667d8-jlnd6')
 })
 
@@ -228,8 +235,44 @@ test('the API server is away: what is known stays, marked stale, and the log say
   await api.startAgain()
   await until(() => labelOf(frontend) === 'back')
   expect(pods.state()).toBe('live')
+  await until(() => log.said.at(-1)?.message === 'the watch of pods is back')
   expect(log.warnings()).toHaveLength(1)
-  expect(log.said.at(-1)?.message).toBe('the watch of pods is back')
+})
+
+test('the API server is back from a backup, with other pods and versions that count anew: it is listed again', async () => {
+  const pods = await watching()
+  await api.stop()
+  await until(() => log.warnings().length > 0)
+  now += 3_600_000
+  expect(pods.state()).toBe('stale')
+  api.restore([withLabel(redis, 'restored')])
+  await api.startAgain()
+  await until(() => labelOf(redis) === 'restored')
+  expect(pods.state()).toBe('live')
+  await api.requests('watch', 2)
+  api.put(withLabel(frontend, 'new'))
+  await until(() => labelOf(frontend) === 'new')
+})
+
+test('a token that was rotated is read anew when the old one is no longer taken', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'nightjar-token-'))
+  const file = join(directory, 'token')
+  writeFileSync(file, 'first')
+  const [cluster] = api.kubeConfig.clusters
+  const kubeConfig = new KubeConfig()
+  kubeConfig.loadFromClusterAndUser(
+    { name: 'test', server: cluster?.server ?? '', skipTLSVerify: true },
+    { name: 'test', authProvider: { name: 'tokenFile', config: { tokenFile: file } } },
+  )
+  pods = watchPods({ kubeConfig, nodeName: 'node-a', log, onChange: changed, timing: quick })
+  await api.requests('watch', 1)
+  writeFileSync(file, 'second')
+  api.accept('Bearer second')
+  api.breakWatches()
+  vi.setSystemTime(Date.now() + 61_000)
+  await until(() => log.said.at(-1)?.message === 'the watch of pods is back')
+  vi.useRealTimers()
+  rmSync(directory, { recursive: true })
 })
 
 test('the API server is away at the start: the sensor waits for it and never fails', async () => {
@@ -294,6 +337,7 @@ test('a restarted container: the new id and the one before are known', async () 
   const restarted = {
     ...status,
     containerID: `containerd://${id}`,
+    restartCount: 1,
     lastState: { terminated: { exitCode: 137, containerID: old } },
   }
   api.put({ ...redis, status: { ...redis.status, containerStatuses: [restarted] } })
@@ -301,7 +345,41 @@ test('a restarted container: the new id and the one before are known', async () 
   expect(pods.containerOf(old.replace('containerd://', ''))?.container).toMatchObject({
     name: 'redis',
     image: 'registry.example/library/redis:7.4',
+    restartCount: 0,
   })
+  expect(pods.containerOf(id)?.container).toMatchObject({ name: 'redis', restartCount: 1 })
+})
+
+test('an init container that is always restarted is a sidecar', async () => {
+  const pods = await watching()
+  const [container] = redis.spec?.containers ?? []
+  const [status] = redis.status?.containerStatuses ?? []
+  if (!container || !status) throw new Error('redis-0 has no container')
+  const id = 'e'.repeat(64)
+  api.put({
+    ...redis,
+    spec: redis.spec && { ...redis.spec, initContainers: [{ ...container, name: 'proxy', restartPolicy: 'Always' }] },
+    status: {
+      ...redis.status,
+      initContainerStatuses: [{ ...status, name: 'proxy', containerID: `containerd://${id}` }],
+    },
+  })
+  await until(() => pods.containerOf(id) !== undefined)
+  expect(pods.containerOf(id)?.container).toMatchObject({ name: 'proxy', kind: 'sidecar' })
+})
+
+test('annotations are kept where they are short, but for what kubectl apply writes there for itself', async () => {
+  const pods = await watching()
+  const annotations = {
+    'example.com/owner': 'team-a',
+    'example.com/limit': 'x'.repeat(256),
+    'example.com/document': 'x'.repeat(257),
+    'example.com/umlauts': 'ä'.repeat(129),
+    'kubectl.kubernetes.io/last-applied-configuration': '{}',
+  }
+  api.put(withLabel({ ...redis, metadata: { ...redis.metadata, annotations } }, 'annotated'))
+  await until(() => labelOf(redis) === 'annotated')
+  expect(Object.keys(pods.podOf(uid(redis))?.annotations ?? {})).toEqual(['example.com/owner', 'example.com/limit'])
 })
 
 test('an ephemeral container is found with the image it was started from', async () => {
@@ -318,7 +396,13 @@ test('an ephemeral container is found with the image it was started from', async
     },
   })
   await until(() => pods.containerOf(id) !== undefined)
-  expect(pods.containerOf(id)?.container).toEqual({ name: 'debug', image: 'busybox:1.36', runtime: 'cri-o' })
+  expect(pods.containerOf(id)?.container).toEqual({
+    name: 'debug',
+    kind: 'ephemeral',
+    image: 'busybox:1.36',
+    runtime: 'cri-o',
+    restartCount: 0,
+  })
 })
 
 test('a new image in the spec is not taken for that of the container that still runs', async () => {

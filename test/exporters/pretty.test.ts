@@ -23,11 +23,65 @@ function poisoned(alert: Alert, texts: string[]): Alert {
   }
 }
 
+const identity: Alert['identity'] = {
+  subject: 'system:serviceaccount:payments:checkout',
+  kind: 'service_account',
+  freshness: 'live',
+  credential: {
+    kind: 'projected',
+    audiences: ['sts.amazonaws.com'],
+    expiration_seconds: 3607,
+    api_server: true,
+    automounted: true,
+    secret: { name: 'old', age_days: 400 },
+  },
+  cloud: [
+    { provider: 'aws', principal: 'arn:aws:iam::111122223333:role/checkout', source: 'eks_irsa', held: true },
+    { provider: 'gcp', source: 'node_role', held: false },
+  ],
+  spiffe_id: 'spiffe://example.org/ns/payments/sa/checkout',
+  secrets: [{ name: 'db', via: 'env' }],
+  shared_with: ['Deployment/cart', 'CronJob/report'],
+  missing: ['namespaces'],
+  blast_radius: {
+    ...{ score: 96, level: 'critical' },
+    paths: ['Read Secrets', 'Create pods', 'Write / of the node', 'Read pods'].map((title) => ({ title })),
+  },
+  reach: {
+    data_stores: [
+      { type: 'postgresql', name: 'payments/db', port: 5432, policy: 'allowed' },
+      { type: 'redis', name: 'shop/redis', port: 6379, policy: 'unknown' },
+    ],
+  },
+}
+
+test('how far the identity reaches, what it holds, whom it can act as, and who else has it', () => {
+  const lines = pretty(sampleAlert({ identity }), { color: false }).split('\n')
+  const at = lines.findIndex((line) => line.startsWith('  identity '))
+  expect(lines.slice(at, at + 8)).toEqual([
+    '  identity   system:serviceaccount:payments:checkout',
+    '  radius     critical, 96 of 100: Read Secrets; Create pods; Write / of the node; 1 more',
+    '  data       postgresql payments/db:5432, redis shop/redis:6379 (NetworkPolicies leave it open)',
+    '  holds      token for the API server, sts.amazonaws.com (automounted); secrets db (env)',
+    '  cloud      aws arn:aws:iam::111122223333:role/checkout (eks_irsa), gcp (node_role, not held)',
+    '  spiffe     spiffe://example.org/ns/payments/sa/checkout',
+    '  shared     with Deployment/cart, CronJob/report',
+    '  missing    not looked up: namespaces',
+  ])
+  const holding = (kind: string) => {
+    const credential = { ...identity.credential, kind }
+    const text = pretty(sampleAlert({ identity: { ...identity, credential } }), { color: false })
+    return text.split('\n').find((line) => line.startsWith('  holds'))
+  }
+  expect(holding('none')).toBe('  holds      no token; secrets db (env)')
+  expect(holding('legacy_secret')).toContain('that never expires (Secret old, 400 days old)')
+})
+
 test('whatever the values are, an alert is printed as the same lines with nothing in them that a terminal obeys', () => {
   const texts = fc.array(hostile, { minLength: 1, maxLength: 20 })
   fc.assert(
     fc.property(texts, fc.constantFrom(...severities), (chosen, severity) => {
-      const alert = sampleAlert({ severity })
+      const alert = sampleAlert({ severity, identity })
       const attack = poisoned(alert, chosen)
       const plain = pretty(attack, { color: false })
       expect(plain.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u)

@@ -3,8 +3,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { builtinPacks } from '../../rules/load.ts'
+import { builtinPacks, loadRules } from '../../rules/load.ts'
 
+const shipped = (await loadRules([builtinPacks()])).rules.length
 let folder: string
 let program: string
 
@@ -49,8 +50,9 @@ test('the shipped packs: lint is silent, all tests pass, the list has them, exit
   expect(run('lint')).toEqual({ status: 0, lines: [], stderr: '' })
   expect(run('test')).toMatchObject({
     status: 0,
-    lines: [expect.stringMatching(/^\d+ rules: \d+ tests passed, 0 failed$/)],
+    lines: [expect.stringMatching(new RegExp(`^${shipped} rules: \\d+ tests passed, 0 failed$`))],
   })
+  expect(run('list').lines).toHaveLength(shipped)
   const listed = run('list', '--output', 'json').lines.map((line) => JSON.parse(line).id)
   expect(run('list').lines).toHaveLength(listed.length)
   expect(listed).toContain('reverse-shell')
@@ -233,8 +235,7 @@ test('replay --summary: for each rule its matches, and what became of them, in p
   }
   const alerts = replay('--output', 'json').map((line) => JSON.parse(line).rule.id)
   const rows = replay('--summary', '--output', 'json').map((line) => JSON.parse(line))
-  const listed = run('list', '--output', 'json').lines.map((line) => JSON.parse(line).id)
-  expect(rows.map(({ rule }) => rule).sort()).toEqual(listed.sort())
+  expect(rows).toHaveLength(shipped)
   for (const row of rows) {
     expect(row.alerts).toBe(alerts.filter((id) => id === row.rule).length)
     expect(row.matches).toBe(row.alerts + row.folded + row.excepted)

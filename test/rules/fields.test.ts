@@ -37,6 +37,18 @@ test('the parent is the first ancestor, and an ancestor is any of them', () => {
   expect(fieldOf('process.parent.ancestors.name')).toBeUndefined()
 })
 
+test('a cloud of an identity is named by any of them; an annotation by all that follows', () => {
+  const identity = {
+    cloud: [{ provider: 'aws', held: true }, { provider: 'gcp' }],
+    secrets: [{ name: 'db', via: 'env' }],
+  }
+  expect(read({ identity }, 'identity.cloud.provider')).toEqual(['aws', 'gcp'])
+  expect(read({ identity }, 'identity.cloud.held')).toEqual([true])
+  expect(read({ identity }, 'identity.secrets.name')).toEqual(['db'])
+  const k8s = { pod: { annotation: { 'example.com/owner': 'team-a' } } }
+  expect(read({ k8s }, 'k8s.pod.annotation.example.com/owner')).toBe('team-a')
+})
+
 test('event.type is the type', () => {
   expect(read({ type: 'connect' }, 'event.type')).toBe('connect')
 })

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Match } from '../../rules/engine.ts'
 import type { Rule } from '../../rules/rule.ts'
-import { Alert, severities } from '../../sensor/alert.ts'
+import { Alert, type Severity, severities } from '../../sensor/alert.ts'
 import { createAlert, rfc3339 } from '../../sensor/alerts.ts'
 import type { Event } from '../../sensor/event.ts'
 import { version } from '../../sensor/version.ts'
@@ -109,8 +109,10 @@ describe('an alert', () => {
     fc.assert(
       fc.property(anyEvent, (event) => {
         const alert = createAlert(matchOf(event), sensor)
-        const { type, time: _, process, ...rest } = event
+        const { type, time: _, process, container, ...rest } = event
         expect(alert).toMatchObject(rest)
+        const { start_time: __, ...told } = container ?? {}
+        if (container) expect(alert.container).toMatchObject(told)
         expect(alert.event).toEqual({ type })
         expect(alert.process?.command_args).toEqual(process?.command_args)
         expect(alert.process?.ancestors?.map(({ name }) => name)).toEqual(process?.ancestors?.map(({ name }) => name))
@@ -118,7 +120,10 @@ describe('an alert', () => {
     )
   })
 
-  test('has the times of the process and of its ancestors in RFC 3339; without a start time it has none', () => {
+  test('has the times of the container, of the process and of its ancestors in RFC 3339, of none that has no start time', () => {
+    const at = (container: object) => createAlert(matchOf({ type: 'exec', time, container }), sensor).container
+    expect(at({ id: 'x', start_time: time })).toEqual({ id: 'x', start_time: '2026-03-01T12:34:56.789000Z' })
+    expect(at({ id: 'x' })).toEqual({ id: 'x' })
     const ancestors = [{ pid: 2, start_time: time - 1000.5 }, { pid: 1 }]
     const alert = createAlert(matchOf({ type: 'exec', time, process: { start_time: time, ancestors } }), sensor)
     expect(alert.process).toEqual({
@@ -177,6 +182,23 @@ describe('an alert', () => {
     expect(ids).toEqual(ids.toSorted())
     const twins = Array.from({ length: 1000 }, () => createAlert(matchOf({ type: 'exec', time }), sensor).id)
     expect(new Set(twins).size).toBe(1000)
+  })
+
+  test('has a priority that weighs its severity with the blast radius, and never puts it behind a lesser severity', () => {
+    const priority = (severity: Severity, score?: number) =>
+      createAlert(
+        matchOf(
+          { type: 'exec', time, ...(score !== undefined && { identity: { blast_radius: { score } } }) },
+          { rule: { ...rule, severity } },
+        ),
+        sensor,
+      ).priority
+    expect([0, 50, undefined, 100].map((score) => priority('critical', score))).toEqual([80, 90, 90, 100])
+    expect([0, 25, 50, undefined, 100].map((score) => priority('info', score))).toEqual([0, 5, 10, 10, 20])
+    for (const [at, severity] of severities.entries()) {
+      const next = severities[at + 1]
+      if (next) expect(priority(severity, 0)).toBeGreaterThanOrEqual(priority(next, 100))
+    }
   })
 
   test('of a graver rule has the higher priority', () => {

@@ -135,12 +135,12 @@ describe('paths', () => {
     expect(execOf({ path: ['\n', 'E 1 2 3', '\n'] }).path).toBe('/\n/E 1 2 3/\n')
   })
 
-  test(`of ${limits.PATH_DEPTH - 1} names is whole; a deeper one says with … that its beginning is missing`, () => {
+  test(`of ${limits.PATH_STEPS} names is whole; a deeper one says with … that its beginning is missing`, () => {
     const names = (count: number) => Array.from({ length: count }, (_, at) => `d${at}`)
-    const whole = names(limits.PATH_DEPTH - 1)
+    const whole = names(limits.PATH_STEPS)
     expect(execOf({ directory: whole }).directory).toBe(`/${whole.join('/')}`)
-    const deep = names(limits.PATH_DEPTH + 10)
-    expect(execOf({ directory: deep }).directory).toBe(`…/${deep.slice(-limits.PATH_DEPTH).join('/')}`)
+    const deep = names(limits.PATH_STEPS + 10)
+    expect(execOf({ directory: deep }).directory).toBe(`…/${deep.slice(-limits.PATH_STEPS).join('/')}`)
   })
 })
 
@@ -374,11 +374,6 @@ describe('lost lines', () => {
     expect(heard.acts[0]).toMatchObject({ act: 'exec', pid: 100, args: [], argsCut: true, incomplete: true })
     expect(heard.acts[0]).not.toHaveProperty('path')
     expect(heard.acts[0]).not.toHaveProperty('directory')
-  })
-
-  test('a connect without its socket is counted and not passed on: there is nothing to tell', () => {
-    const [, head] = connectLines({}, tcp({}))
-    expect(assembled([head])).toMatchObject({ acts: [], incomplete: ['connect'] })
   })
 
   test('a cgroup with a hole in its path is not announced: its processes would be taken for another container', () => {

@@ -109,15 +109,26 @@ export const argv = (args: (string | Uint8Array)[]): Buffer =>
 
 type Head = { time: number; tid: number }
 
+/** One chunk a step; a mount point is a step, too. */
 function path(head: Head, section: number, components: KernelPath, printing: Printing): string[] {
   const lines: string[] = []
-  for (const [index, name] of components.toReversed().slice(0, limits.PATH_DEPTH).entries()) {
-    if (name === mount) continue
+  let steps = 0
+  let index = 0
+  for (const name of components.toReversed()) {
+    if (name === mount) {
+      steps++
+      continue
+    }
     const bytes = bytesOf(name)
-    for (let at = 0; at < bytes.length; at += printing.chunk) {
+    for (let at = 0; at < Math.max(bytes.length, 1); at += printing.chunk) {
+      if (steps++ === limits.PATH_STEPS) {
+        const more = { index: limits.PATH_DEPTH, length: 0, at: 0, bytes: Uint8Array.of(0) }
+        return [...lines, line('text', { ...head, section, ...more }, printing)]
+      }
       const chunk = bytes.subarray(at, at + printing.chunk)
       lines.push(line('text', { ...head, section, index, length: bytes.length, at, bytes: chunk }, printing))
     }
+    index++
   }
   return lines
 }
@@ -162,17 +173,11 @@ export function execLines(exec: KernelExec, printing: Printing = plain): string[
   return [...lines, line('exec', { ...head, parts: lines.length, ...actorOf(exec), ...fields }, printing)]
 }
 
-export function connectLines(
-  actor: Partial<KernelExec>,
-  socket: KernelSocket,
-  printing: Printing = plain,
-): [socket: string, head: string] {
+export function connectLines(actor: Partial<KernelExec>, socket: KernelSocket, printing: Printing = plain): string[] {
   const { time = 1_000_000 } = actor
   const head = { time, tid: actor.tid ?? actor.pid ?? 100 }
-  return [
-    line('socket', { ...head, ...socketFields(-1, socket) }, printing),
-    line('connect', { ...head, parts: 1, ...actorOf(actor) }, printing),
-  ]
+  const { at: _, ...peer } = socketFields(-1, socket)
+  return [line('connect', { ...head, parts: 0, ...actorOf(actor), ...peer }, printing)]
 }
 
 export function stdioActLines(

@@ -47,8 +47,8 @@ export const networkSocket = (socket: Socket): Descriptor => {
   return { mode: 0o140777, inode: nextInode(9), node: 0, socket }
 }
 
-const socketTo = (peer: Peer, localPort: number): Socket => {
-  return { family: peer.ip.includes(':') ? 'ipv6' : 'ipv4', stream: true, listening: false, ...peer, localPort }
+const socketTo = (peer: Peer, localPort: number, stream = true): Socket => {
+  return { family: peer.ip.includes(':') ? 'ipv6' : 'ipv4', stream, listening: false, ...peer, localPort }
 }
 
 /** An executable of root's on a disk, without special bits, run by root without capabilities. */
@@ -142,10 +142,10 @@ export function machine() {
       })
     },
 
-    /** `kept`: without SOCK_CLOEXEC. `quiet`: the sensor does not hear of it. */
-    connect(pid: number, peer: Peer, { kept = true, quiet = false } = {}): Socket {
+    /** `kept`: without SOCK_CLOEXEC. `quiet`: the sensor does not hear of it. `stream`: false for UDP. */
+    connect(pid: number, peer: Peer, { kept = true, quiet = false, stream = true } = {}): Socket {
       const self = task(pid)
-      const socket = socketTo(peer, ports++)
+      const socket = socketTo(peer, ports++, stream)
       self.sockets.push({ socket, kept })
       if (!quiet) apply({ act: 'connect', ...actor(self), socket })
       return socket

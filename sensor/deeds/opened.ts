@@ -1,4 +1,4 @@
-/** Deeds on files: open, chmod, chown, link, rename, unlink, mkdir, memfd. */
+/** Files opened: what the kernel has of them. */
 import { type RecordOf, sections } from '../../bpf/records.ts'
 import type { Readers } from '../deeds.ts'
 import { errorOf } from '../error-code.ts'
@@ -77,6 +77,7 @@ function opened(record: RecordOf<'open'>, parts: Part[], whole: boolean) {
     about: {
       file: {
         ...named(path),
+        ...(path !== undefined && { path_source: 'kernel' }),
         ...(requested !== undefined && requested !== path && { requested_path: requested }),
         access: accessOf(record.flags),
         ...inodeOf(parts),
@@ -96,4 +97,4 @@ function memfd(record: RecordOf<'memfd'>, parts: Part[], whole: boolean) {
   }
 }
 
-export const fileDeeds: Readers = { open: opened, memfd }
+export const openDeeds: Readers = { open: opened, memfd }

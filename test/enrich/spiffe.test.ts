@@ -1,0 +1,150 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { parseTemplate } from '../../enrich/go-template.ts'
+import { createPodTable, type Pod } from '../../enrich/pod-table.ts'
+import {
+  createSpiffe,
+  isSpiffeId,
+  type Registration,
+  registrationFrom,
+  type SpiffeConfig,
+} from '../../enrich/spiffe.ts'
+import { recordedObject, recordedPod } from './api-server.ts'
+
+const podOf = (name: string): Pod => {
+  const pod = createPodTable(() => 0).put(recordedPod(name))
+  if (!pod) throw new Error(`${name} is no pod`)
+  return pod
+}
+const payments = podOf('payments-api-67c6d9cb87-sp7ds')
+const redis = podOf('redis-0')
+const recorded = registrationFrom(recordedObject('clusterspiffeids.json', 'payments'))
+const own = { trustDomain: 'example.org' }
+const usual = 'spiffe://{{ .TrustDomain }}/ns/{{ .PodMeta.Namespace }}/sa/{{ .PodSpec.ServiceAccountName }}'
+
+function idOf(
+  pod: Pod,
+  registrations: (Registration | undefined)[],
+  options: { config?: SpiffeConfig; labels?: Record<string, string> | 'unknown'; problems?: string[] } = {},
+) {
+  const { config = own, labels = { team: 'payments' }, problems = [] } = options
+  const spiffe = createSpiffe(config, 'prod', (_, problem) => problems.push(problem))
+  const present = registrations.filter((one) => one !== undefined)
+  const ask = () => spiffe.idOf(pod, undefined, present, labels === 'unknown' ? undefined : labels)
+  ask()
+  return ask()
+}
+const registration = (name: string, changes: Partial<Registration> = {}): Registration => ({
+  name,
+  fallback: false,
+  template: `spiffe://example.org/${name}`,
+  ...changes,
+})
+
+test('the recorded ClusterSPIFFEID gives the pod that it selects its ID, and names itself as the source', () => {
+  expect(idOf(payments, [recorded])).toEqual({
+    spiffe_id: 'spiffe://example.org/ns/payments/sa/payments-api',
+    spiffe_source: 'ClusterSPIFFEID/payments',
+  })
+})
+
+test('a pod, or a namespace, that it does not select has none', () => {
+  expect(idOf(redis, [recorded])).toBeUndefined()
+  expect(idOf(payments, [recorded], { labels: { team: 'other' } })).toBeUndefined()
+})
+
+test('without the labels of the namespace nothing is said, neither by it nor by what would come after it', () => {
+  expect(idOf(payments, [recorded, registration('z')], { labels: 'unknown' })).toBeUndefined()
+  expect(idOf(redis, [recorded, registration('z')], { labels: 'unknown' })?.spiffe_source).toBe('ClusterSPIFFEID/z')
+})
+
+test('a template that wants the trust domain gives nothing without it, and that is said once', () => {
+  const problems: string[] = []
+  expect(idOf(payments, [recorded], { config: {}, problems })).toBeUndefined()
+  expect(problems).toEqual(['it wants the trust domain, which spiffe.trustDomain does not tell'])
+})
+
+test('an ID of another trust domain than ours is none that SPIRE would give out', () => {
+  expect(idOf(redis, [registration('a', { template: 'spiffe://other.org/a' })])).toBeUndefined()
+  expect(idOf(redis, [registration('a', { template: 'spiffe://other.org/a' })], { config: {} })).toBeDefined()
+})
+
+test('a fallback holds only where nothing else selects the pod', () => {
+  const fallback = registration('a', { fallback: true })
+  expect(idOf(redis, [fallback])?.spiffe_id).toBe('spiffe://example.org/a')
+  expect(idOf(redis, [fallback, registration('b')])?.spiffe_id).toBe('spiffe://example.org/b')
+  const partial = registrationFrom({
+    metadata: { name: 'c' },
+    spec: { spiffeIDTemplate: 'spiffe://example.org/c', workloadSelectorTemplates: ['unix:uid:1000'] },
+  })
+  expect(idOf(redis, [fallback, partial])).toBeUndefined()
+})
+
+test('of several the first by name is told', () => {
+  expect(idOf(redis, [registration('b'), registration('a')])?.spiffe_source).toBe('ClusterSPIFFEID/a')
+})
+
+test.each([
+  ['{{ .PodMeta.Labels.app }}', 'redis'],
+  ['{{ index .PodMeta.Labels "app" }}', 'redis'],
+  ['{{- .ClusterName -}}', 'prod'],
+  ['{{.NodeMeta.Name}}', 'node-a'],
+  ['{{ .PodMeta.UID }}', redis.uid],
+])('%s is understood', (action, value) => {
+  expect(idOf(redis, [registration('a', { template: `spiffe://example.org/${action}` })])?.spiffe_id).toBe(
+    `spiffe://example.org/${value}`,
+  )
+})
+
+test.each([
+  '{{ printf "%s" .PodMeta.Name }}',
+  '{{ .PodMeta.Name | lower }}',
+  '{{ if .PodMeta.Labels.app }}x{{ end }}',
+  '{{ .PodMeta.Name',
+  '{{/* comment */}}',
+])('%s is not, and is said once; no ID is guessed', (action) => {
+  const problems: string[] = []
+  expect(idOf(redis, [registration('a', { template: `spiffe://example.org/${action}` })], { problems })).toBeUndefined()
+  expect(problems).toHaveLength(1)
+})
+
+test('a label that the pod does not have gives no ID, nor does a value that no ID may hold', () => {
+  const labelled = (name: string) =>
+    registration('a', { template: `spiffe://example.org/{{ index .PodMeta.Labels "${name}" }}` })
+  expect(idOf(redis, [labelled('missing')])).toBeUndefined()
+  expect(idOf(redis, [labelled('constructor')])).toBeUndefined()
+  expect(idOf({ ...redis, labels: { app: 'a b' } }, [labelled('app')])).toBeUndefined()
+  expect(idOf({ ...redis, labels: { app: '..' } }, [labelled('app')])).toBeUndefined()
+})
+
+test('the configured template holds for pods that mount the Workload API, and that no resource selects', () => {
+  const config = { ...own, template: usual }
+  expect(idOf(payments, [], { config })).toEqual({
+    spiffe_id: 'spiffe://example.org/ns/payments/sa/payments-api',
+    spiffe_source: 'configuration',
+  })
+  expect(idOf(redis, [], { config })).toBeUndefined()
+  expect(idOf(payments, [registration('a')], { config })?.spiffe_source).toBe('ClusterSPIFFEID/a')
+})
+
+test.each([
+  'spiffe://',
+  'spiffe://Example.org/a',
+  'spiffe://example.org/',
+  'spiffe://example.org//a',
+  'https://e/a',
+  'spiffe://e/a b',
+])('%s is no SPIFFE ID', (text) => expect(isSpiffeId(text)).toBe(false))
+
+test('any template at all: it is rendered whole, or not', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.constantFrom('{{', '}}', ' ', '.', 'A', '"', 'index', '- ', 'x/'), { maxLength: 12 }),
+      (parts) => {
+        const template = parseTemplate(parts.join(''))
+        if ('render' in template) expect(template.render({ A: 'value' }) ?? '').not.toMatch(/\{\{|\}\}/)
+        else expect(template.problem).not.toBe('')
+      },
+    ),
+  )
+})
