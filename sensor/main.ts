@@ -118,6 +118,14 @@ nightjar
   .action(async (subject, options) => (await import('./commands/identity.ts')).identity(subject, options, log))
 
 nightjar
+  .command('export')
+  .description('who is told')
+  .command('test')
+  .description('send one sample alert to each receiver, and say what came back')
+  .addOption(configOption())
+  .action(async (options) => (await import('./commands/export.ts')).exportTest(options))
+
+nightjar
   .command('doctor')
   .description('what this machine allows, and the remedy for what it does not')
   .addOption(new Option('--output <format>').choices(['json', 'pretty']).default('pretty'))

@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 export type Samples = ReadonlyMap<string, number>
 
 export interface Watched {
+  readonly pids: { node: number; bpftrace: number }
   /** Seconds on a processor, of node and of bpftrace, since they began. */
   work(): { node: number; bpftrace: number }
   /** MiB that are resident, of the same two. */
@@ -68,6 +69,7 @@ export async function watch(path: string | undefined, args: readonly string[] = 
   }
   const work = () => ({ node: worked(node), bpftrace: worked(pids.bpftrace) })
   return {
+    pids: { node, bpftrace: pids.bpftrace },
     startup,
     samples,
     work,

@@ -54,6 +54,7 @@ test('the shipped packs: lint is silent, all tests pass, the list has them, exit
   })
   expect(run('list').lines).toHaveLength(shipped)
   const listed = run('list', '--output', 'json').lines.map((line) => JSON.parse(line).id)
+  expect(run('list').lines).toHaveLength(listed.length)
   expect(listed).toContain('reverse-shell')
 })
 
@@ -212,8 +213,10 @@ test('fields: every field with type, event types and meaning', () => {
 })
 
 test('list: the tags, and the rules with a tag, a technique standing for its sub-techniques', () => {
-  expect(run('list', '--tags').lines[0]).toContain('[T1059.004, T1071')
-  const ids = (...args: string[]) => run('list', '--output', 'json', ...args).lines.map((line) => JSON.parse(line).id)
+  const pack = join(builtinPacks(), 'nightjar.json')
+  expect(run('list', '--tags', pack).lines[0]).toContain('[T1059.004, T1071')
+  const ids = (...args: string[]) =>
+    run('list', '--output', 'json', pack, ...args).lines.map((line) => JSON.parse(line).id)
   expect(ids('--tag', 'T1059')).toEqual(['reverse-shell', 'unexpected-child-process'])
   expect(ids('--tag', 'nhi2:2025')).toEqual(['metadata-service-access'])
   expect(ids('--tag', 'T105')).toEqual([])
