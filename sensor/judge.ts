@@ -7,6 +7,7 @@ import type { RuleSet } from '../rules/rule.ts'
 import type { Alert } from './alert.ts'
 import { createAlert } from './alerts.ts'
 import type { Event } from './event.ts'
+import { createStormFold } from './storm.ts'
 
 export interface Judge {
   judge(event: Event): void
@@ -26,6 +27,7 @@ export function createJudge(options: {
 }): Judge {
   const { metrics, log, exporters, sensor, redact } = options
   let engine: Engine
+  let fold = createStormFold()
   let evaluations = 0
 
   const use = (rules: RuleSet) => {
@@ -42,6 +44,7 @@ export function createJudge(options: {
       onEvicted: (rule, kind) => metrics.ruleStateEvictions.inc({ rule, kind }),
     })
     evaluations = 0
+    fold = createStormFold()
   }
   use(options.rules)
 
@@ -51,7 +54,12 @@ export function createJudge(options: {
       const matches = engine.judge(event)
       metrics.ruleEvaluations.inc(engine.evaluations() - evaluations)
       evaluations = engine.evaluations()
-      for (const match of matches) {
+      for (const each of matches) {
+        const match = fold(each)
+        if (match === undefined) {
+          metrics.alertsSuppressed.inc({ rule: each.rule.id, reason: 'folded' })
+          continue
+        }
         const alert = redact(createAlert(match, sensor()))
         metrics.alerts.inc({ rule: alert.rule.id, severity: alert.severity })
         for (const exporter of exporters()) exporter.send(alert)

@@ -22,7 +22,9 @@ const argumentsIn = (text: string): number => {
   const outer = text.replaceAll(/\([^()]*\)/g, '')
   return outer === text ? text.split(',').length : argumentsIn(outer)
 }
-const opens = ['open', 'openat', 'openat2', 'creat'].map((call) => `tracepoint:syscalls:sys_exit_${call}`)
+const opens = ['open', 'openat', 'openat2', 'open_by_handle_at', 'creat'].map(
+  (call) => `tracepoint:syscalls:sys_exit_${call}`,
+)
 const probes = (text: string) => [...code(text).matchAll(/^(?:BEGIN$|[a-z]+:[\w:*]+)/gm)].map(([probe]) => probe)
 
 describe.each(every)('the program for $types in chunks of $chunk bytes', ({ chunk, types }) => {
@@ -113,7 +115,7 @@ describe('only what a rule is on is watched', () => {
     ],
     ['accept', ['tracepoint:syscalls:sys_exit_accept', 'tracepoint:syscalls:sys_exit_accept4']],
     ['socket', ['tracepoint:syscalls:sys_exit_socket']],
-    ['open', [...opens, ...opens]],
+    ['open', [...opens, ...opens, 'tracepoint:io_uring:io_uring_complete']],
     ['stdio', ['tracepoint:syscalls:sys_exit_dup*', 'tracepoint:syscalls:sys_exit_fcntl']],
     ['exec', []],
     ['exit', []],
