@@ -2,6 +2,7 @@
 import { canHold, deadBranches } from './dead.ts'
 import { dearness } from './explain.ts'
 import { inspectBeside } from './load.ts'
+import { excludes } from './phase.ts'
 import { type JsonPath, type Problem, problemIn } from './problem.ts'
 import type { Rule } from './rule.ts'
 import { inWords } from './words.ts'
@@ -101,8 +102,16 @@ function dead(rule: Rule): Problem[] {
     ]
   })
   const idleExceptions = unless.filter((one) => !rule.completedOn.some((type) => canHold(one.when, type, 'open')))
+  const idleByPhase = unless.filter((one) => one.phase && rule.phase && excludes(one.phase, rule.phase))
   return [
     ...problems,
+    ...idleByPhase.map((one) =>
+      problemIn(one.file, {
+        path: [...one.path, 'phase'],
+        found: `an exception of rule ${id} for a phase in which the rule never matches`,
+        expected: 'no such exception, or another phase for one of the two',
+      }),
+    ),
     ...idleExceptions.map((one) =>
       problemIn(one.file, {
         path: [...one.path, 'when'],
@@ -127,16 +136,21 @@ function dear(rule: Rule): Problem[] {
   ]
 }
 
+/** What an author should look at again in one rule. `now` is Unix time in milliseconds. */
+export const lintRule = (rule: Rule, now: number): Problem[] => [
+  ...warningsOf(rule),
+  ...expiring(rule, now),
+  ...dead(rule),
+  ...dear(rule),
+]
+
 /**
  * Everything there is to say about the rules in these files and folders. Never throws for what it reads. `now` is Unix
  * time in milliseconds: exceptions expire.
  */
 export async function lint(paths: readonly string[], now: number = Date.now()): Promise<Finding[]> {
   const { ruleSet, problems, isOurs } = await inspectBeside(paths)
-  const warnings = [
-    ...ruleSet.remarks,
-    ...ruleSet.rules.flatMap((rule) => [...warningsOf(rule), ...expiring(rule, now), ...dead(rule), ...dear(rule)]),
-  ]
+  const warnings = [...ruleSet.remarks, ...ruleSet.rules.flatMap((rule) => lintRule(rule, now))]
   return [
     ...problems.filter(isOurs).map((problem) => ({ ...problem, severity: 'error' as const })),
     ...warnings.filter(isOurs).map((problem) => ({ ...problem, severity: 'warning' as const })),

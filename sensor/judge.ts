@@ -5,6 +5,7 @@ import type { Metrics } from '../exporters/metrics.ts'
 import { createEngine, type Engine } from '../rules/engine.ts'
 import type { RuleSet } from '../rules/rule.ts'
 import { createAlert } from './alerts.ts'
+import { refusalsOnce } from './break-glass.ts'
 import type { Event } from './event.ts'
 
 export interface Judge {
@@ -25,6 +26,11 @@ export function createJudge(options: {
   let engine: Engine
   let evaluations = 0
 
+  const refused = refusalsOnce(({ pod, namespace, why, detail }) => {
+    metrics.breakGlassRefused.inc({ reason: why })
+    log.warn({ pod, namespace }, `break-glass does not hold: ${detail}`)
+  })
+
   const use = (rules: RuleSet) => {
     engine = createEngine(rules, {
       onError(rule, error) {
@@ -36,6 +42,7 @@ export function createJudge(options: {
         metrics.ruleExceptionsExpired.inc({ rule })
         log.warn({ rule, owner, reason, expires }, 'an exception has expired: the rule alerts again where it held')
       },
+      onRefused: refused,
       onEvicted: (rule, kind) => metrics.ruleStateEvictions.inc({ rule, kind }),
     })
     evaluations = 0
