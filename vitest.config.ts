@@ -5,7 +5,11 @@ import { countsReporter } from './test/counts-reporter.ts'
 
 /** Recorded answers of a real API server lie beside the repository where its checks run, and not in it. */
 const fixtures = join(import.meta.dirname, '../shared/fixtures')
-const wantFixtures = ['test/enrich/{enricher,identity-end-to-end,owners,pods}.test.ts', 'test/e2e/identity.test.ts']
+const wantFixtures = [
+  'test/enrich/{enricher,identities,identity-end-to-end,owners,pods,reach-watch}.test.ts',
+  'test/enrich/{cloud,credential,spiffe}.test.ts',
+  'test/e2e/identity.test.ts',
+]
 const withoutFixtures = !existsSync(fixtures) && process.env.CI !== 'true'
 if (withoutFixtures) process.stderr.write(`not run, for want of ${fixtures}: ${wantFixtures.join(', ')}\n`)
 

@@ -19,6 +19,7 @@ const families: { fragment: string; wantedBy?: EventType[]; unless?(interests: r
   { fragment: 'connect', wantedBy: ['connect'] },
   { fragment: 'stdio', wantedBy: ['stdio'] },
   { fragment: 'open', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'failure') },
+  { fragment: 'open-ring', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'failure') },
   { fragment: 'open-failed', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'success') },
   { fragment: 'chmod', wantedBy: ['chmod'] },
   { fragment: 'chown', wantedBy: ['chown'] },
@@ -57,6 +58,7 @@ const constants: Record<string, number | bigint> = {
   THREAD_SIZE: 16384, // arch/x86/include/asm/page_64_types.h
   SYS_OPEN: 2, // arch/x86/entry/syscalls/syscall_64.tbl
   SYS_CREAT: 85,
+  SYS_OPEN_BY_HANDLE_AT: 304,
   SYS_OPENAT2: 437,
   SYS_RENAME: 82,
   SYS_RMDIR: 84,
@@ -153,6 +155,8 @@ const constants: Record<string, number | bigint> = {
   ...bpfCommands,
   BPF_COMMANDS: bits(Object.values(bpfCommands)),
   BPF_PROG_NAME: Buffer.from('bpf-prog').readBigUInt64LE(), // what a program's file is called, kernel/bpf/syscall.c
+  IORING_OP_OPENAT: ringOperations.openat,
+  IORING_OP_OPENAT2: ringOperations.openat2,
   IORING_OPCODES: bits(Object.values(ringOperations)),
   MOUNT_OFFSET: 32, // offset of mnt in struct mount, fs/mount.h: the same on every 64-bit kernel since 3.x
 }

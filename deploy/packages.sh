@@ -29,10 +29,21 @@ install_command() {
   fi
 }
 
-# install_packages PACKAGE...: installs them, all output to stderr; fails where we are not root or it can't be done.
-install_packages() {
-  [ "$(id -u)" = 0 ] && package_manager 1 >/dev/null || return 1
+# Debian's packages start their services when they are installed. What is installed here is run by hand or by tests.
+# See /usr/share/doc/init-system-helpers/README.policy-rc.d.gz; 101: not allowed.
+start_policy=/usr/sbin/policy-rc.d
+forbid_starting() {
+  [ "$(package_manager 1)" = apt-get ] && [ ! -e "$start_policy" ] || return 0
+  printf '#!/bin/sh\nexit 101\n' >"$start_policy" && chmod 755 "$start_policy" || return 0
+  trap 'rm -f "$start_policy"' EXIT
+}
+
+# install_packages PACKAGE...: installs them, all output to stderr; fails where we are not root or it can't be done. No
+# service is started by it.
+install_packages() (
+  [ "$(id -u)" = 0 ] && package_manager 1 >/dev/null || exit 1
+  forbid_starting
   # Word splitting is meant: the table holds commands.
   # shellcheck disable=SC2046
   DEBIAN_FRONTEND=noninteractive LC_ALL=C sh -c "$(package_manager 2) && $(package_manager 3) \"\$@\"" install "$@" >&2 </dev/null
-}
+)

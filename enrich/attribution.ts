@@ -10,6 +10,7 @@ import {
   podOfRuntime,
   serviceAccount,
 } from './identity.ts'
+import { nodeReachOf } from './node-reach.ts'
 import type { Pod, PodContainer } from './pod-table.ts'
 
 /**
@@ -91,6 +92,7 @@ function k8sOf(known: KnownContainer, node: K8s | undefined): K8s | undefined {
       uid: pod.uid,
       ...(pod.labels && { label: pod.labels }),
       ...(pod.annotations && { annotation: pod.annotations }),
+      ...nodeReachOf(pod).settings,
     },
     ...(name && { container: { name } }),
     ...(topmost && { owner: topmost }),

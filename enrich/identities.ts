@@ -24,6 +24,8 @@ export type Identities = {
   detailOf(pod: Pod, container: string | undefined): IdentityDetail
   /** Nothing more is to be expected soon. */
   settled(pod: Pod): boolean
+  /** undefined: not known. */
+  namespaceLabels(namespace: string): Readonly<Record<string, string>> | undefined
   /** The pods of this node changed. */
   podsChanged(pods: Pod[]): void
   close(): void
@@ -151,6 +153,7 @@ export function watchIdentities(options: {
         !waits && (accounts.known() !== 'live' || accounts.get(`${pod.namespace}/${pod.serviceAccount}`) !== undefined)
       )
     },
+    namespaceLabels: (namespace) => namespaces.get(namespace),
     podsChanged(pods) {
       if (sharing.replace(pods)) revision += 1
     },

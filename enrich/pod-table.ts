@@ -25,6 +25,8 @@ export type Pod = {
   containers: ReadonlyMap<string, PodContainer>
   /** As the API server has it. */
   spec: V1PodSpec
+  ips?: string[]
+  hostIp?: string
   /** Static pods only: what the kubelet uses in place of the UID. */
   configHash?: string
 }
@@ -154,6 +156,8 @@ function podFrom(object: V1Pod, previous: Pod | undefined): Pod | undefined {
     ownersSettled: same?.ownersSettled ?? controller === undefined,
     containers: containersFrom(object, previous?.containers),
     spec: object.spec ?? { containers: [] },
+    ...(object.status?.podIPs && { ips: object.status.podIPs.map(({ ip }) => ip) }),
+    ...(object.status?.hostIP && { hostIp: object.status.hostIP }),
     ...(configHash && { configHash }),
   }
 }

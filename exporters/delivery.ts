@@ -1,62 +1,79 @@
 /**
- * Alerts to one receiver over the network: one after the other, in order, each until it is delivered or refused. How a
- * single attempt is made is the exporter's own affair; waiting, trying again, giving up and accounting are here.
+ * Alerts from the spool to one receiver, until each is delivered or given up. How a single attempt is made is the
+ * receiver's own affair; waiting, trying again, giving up and accounting are here, and the same for all.
+ *
+ * An attempt that failed is made again, after a growing time, for as long as the spool keeps the alert. What the receiver
+ * refuses goes to the dead letters; of a batch it's found out which alert that was. An alert that failed ten times may be
+ * the cause itself: from then on others are tried in between, and when it has failed twenty times more, each time after
+ * another was delivered, it's given up. So an alert that breaks its receiver doesn't hold up the others for ever, and an
+ * outage costs none.
  */
-import type { Logger } from 'pino'
 import type { Alert } from '../sensor/alert.ts'
 import { backoff } from './backoff.ts'
-import type { Exporter } from './exporter.ts'
+import { batches, type Sendable } from './batches.ts'
+import type { DeadLetters } from './dead-letters.ts'
 import { type FailureReason, failureReasons, type Metrics } from './metrics.ts'
-import { alertQueue, type Waiting } from './queue.ts'
-
-/** What came of one attempt. `detail` is for a person and a log: no address beyond the host, no header, no secret. */
-export type Outcome =
-  | { verdict: 'delivered' }
-  | { verdict: 'failed'; reason: FailureReason; detail: string; retryAfter?: number }
-  | { verdict: 'refused'; detail: string }
+import type { Outcome, Receiver } from './receiver.ts'
+import type { SparingLog } from './sparing-log.ts'
+import type { SpoolReader } from './spool-reader.ts'
 
 export interface DeliveryOptions {
-  name: string
-  /** What log lines call the receiver, such as `https://soc.example`. */
-  receiver: string
-  /** Tries once. Never rejects; ends soon after `signal` is aborted. */
-  attempt(alert: Alert, signal: AbortSignal): Promise<Outcome>
-  /** Milliseconds that an attempt may take. */
-  timeout: number
-  /** Milliseconds; see backoff.ts. */
-  delays: { initialDelay: number; maxDelay: number }
-  /** Alerts that may wait, the one in delivery not counted. */
-  capacity: number
+  receiver: Receiver
+  reader: SpoolReader
+  deadLetters: DeadLetters
+  /** Milliseconds after which an alert is no longer tried. */
+  maxAge: number
   metrics: Metrics
-  log: Pick<Logger, 'info' | 'warn'>
+  log: SparingLog
   /** In [0, 1), as Math.random. */
   random(): number
+  /** Unix time in milliseconds. */
+  now(): number
 }
 
-/** An exporter that makes these attempts. */
-export function delivery(options: DeliveryOptions): Exporter {
-  const { name, receiver, attempt, timeout, delays, metrics, log, random } = options
-  const queue = alertQueue(options.capacity)
-  const about = { exporter: name, receiver }
-  let current: Waiting | undefined
-  let working: Promise<void> | undefined
-  let closed: Promise<number> | undefined
+export interface Delivery {
+  /**
+   * Goes on for `deadlineMs` milliseconds at most, without waiting where it could try, and ends. What is not delivered by
+   * then stays in the spool. Never rejects.
+   */
+  close(deadlineMs: number): Promise<void>
+}
+
+/** Failures after which an alert, and not the receiver, is suspected. */
+const suspicious = 10
+/** Failures, each after a delivery of another alert, after which it's given up. */
+const hopeless = 20
+
+export function startDelivery(options: DeliveryOptions): Delivery {
+  const { receiver, reader, deadLetters, maxAge, metrics, log, random, now } = options
+  const { name, address, delays, timeout, concurrency } = receiver
+  const about = { exporter: name, receiver: address }
+  const supply = batches(receiver, reader, { metrics, now, random })
+  const attempts = new Set<AbortController>()
+  const pauses = new Set<() => void>()
+  let closed: Promise<void> | undefined
   let stopped = false
-  /** Alerts that will never arrive. */
-  let lost = 0
-  let crowdedOut = 0
-  let cutShort = () => {}
+  let successes = 0
+  /** Since the last success. */
+  let failuresInARow = 0
+  let lastReason: FailureReason | undefined
 
   for (const reason of failureReasons) metrics.exportFailures.inc({ exporter: name, reason }, 0)
-  showQueue()
+  const working = work()
 
-  function showQueue() {
-    metrics.exportQueueAlerts.set({ exporter: name }, queue.size + (current === undefined ? 0 : 1))
-  }
-
-  function lose(reason: FailureReason, alerts: number) {
-    lost += alerts
-    metrics.exportFailures.inc({ exporter: name, reason }, alerts)
+  async function work() {
+    const underWay = new Set<Promise<void>>()
+    while (!stopped) {
+      const batch = await supply.next()
+      if (batch === undefined) break
+      const settled = deliver(batch.entries).then((isSettled) => {
+        underWay.delete(settled)
+        if (isSettled) batch.done()
+      })
+      underWay.add(settled)
+      if (underWay.size >= concurrency) await Promise.race(underWay)
+    }
+    await Promise.all(underWay)
   }
 
   /** Resolves after so many milliseconds, or when cut short. */
@@ -64,109 +81,132 @@ export function delivery(options: DeliveryOptions): Exporter {
     return new Promise((resolve) => {
       const end = () => {
         clearTimeout(timer)
+        pauses.delete(end)
         resolve()
       }
       const timer = setTimeout(end, milliseconds)
-      cutShort = end
+      pauses.add(end)
     })
   }
 
-  async function tryOnce(alert: Alert): Promise<Outcome> {
+  async function attempt(alerts: readonly Alert[]): Promise<Outcome> {
     const controller = new AbortController()
     const late = () => controller.abort(new DOMException(`no answer within ${timeout} ms`, 'TimeoutError'))
     const timer = setTimeout(late, timeout)
-    cutShort = () => {
-      if (stopped) controller.abort()
-    }
-    const outcome = await attempt(alert, controller.signal)
+    attempts.add(controller)
+    // A receiver that breaks its word and rejects must not end the sensor.
+    const outcome = await receiver
+      .attempt(alerts, controller.signal)
+      .catch(
+        (error: unknown): Outcome => ({ verdict: 'failed', reason: 'connection', detail: String(error).slice(0, 200) }),
+      )
+    attempts.delete(controller)
     clearTimeout(timer)
     return outcome
   }
 
-  /** Ends when the alert is delivered, refused, or everything is stopped; then `current` stays what it is. */
-  async function deliver({ alert, since }: Waiting) {
-    let lastReason: FailureReason | undefined
-    for (let failures = 1; !stopped; failures++) {
-      const outcome = await tryOnce(alert)
-      if (outcome.verdict === 'failed') {
-        if (stopped) return
-        const { reason, detail } = outcome
-        metrics.exportFailures.inc({ exporter: name, reason })
-        // Once, and again when it fails in another way: a receiver that is away all night is one line, not a thousand.
-        if (reason !== lastReason)
-          log.warn({ ...about, reason, detail }, 'delivery failed; trying again until it succeeds')
-        lastReason = reason
-        // In a shutdown the waits are short again: what is not delivered by its deadline never will be.
-        await pause(backoff(closed === undefined ? failures : 1, delays, random(), outcome.retryAfter))
-        continue
-      }
-      current = undefined
-      if (outcome.verdict === 'refused') {
-        lose('rejected', 1)
-        const { detail } = outcome
-        log.warn(
-          { ...about, detail, alert: alert.id, rule: alert.rule.id },
-          'the receiver refused an alert; it is dropped',
-        )
-        return
-      }
-      metrics.alertDelivery.observe({ exporter: name }, (performance.now() - since) / 1000)
-      if (lastReason !== undefined) log.info({ ...about, failures: failures - 1 }, 'delivery succeeds again')
-      return
-    }
+  function failed({ reason, detail }: Outcome & { verdict: 'failed' }) {
+    metrics.exportFailures.inc({ exporter: name, reason })
+    failuresInARow++
+    // Once, and again when it fails in another way: a receiver that is away all night is one line, not a thousand.
+    if (reason !== lastReason) log.warn({ ...about, reason, detail }, 'delivery failed; trying again until it succeeds')
+    lastReason = reason
   }
 
-  async function deliverAll() {
+  function delivered(entries: readonly Sendable[], { refused = 0, detail = '' }: Outcome & { verdict: 'delivered' }) {
+    successes++
+    for (const { time } of entries) metrics.alertDelivery.observe({ exporter: name }, Math.max(0, now() - time) / 1000)
+    if (refused > 0) giveUp(entries, 'rejected', `${refused} of ${entries.length}: ${detail}`, refused)
+    if (lastReason !== undefined) log.info({ ...about, failures: failuresInARow }, 'delivery succeeds again')
+    lastReason = undefined
+    failuresInARow = 0
+  }
+
+  function giveUp(entries: readonly Sendable[], reason: FailureReason, detail: string, count = entries.length) {
+    metrics.exportFailures.inc({ exporter: name, reason }, count)
+    deadLetters(
+      entries.map(({ alert }) => alert),
+      detail,
+    )
+  }
+
+  /**
+   * True when all are delivered or given up; false when everything is stopped before.
+   *
+   * @param failures how often they have failed, as part of a larger batch
+   */
+  async function deliver(all: readonly Sendable[], failures = 0): Promise<boolean> {
+    let entries = all
+    let others = successes
+    /** Failures each of which came after another alert was delivered. */
+    let ownFailures = 0
+    const halves = async () => {
+      const middle = Math.ceil(entries.length / 2)
+      return (await deliver(entries.slice(0, middle), failures)) && (await deliver(entries.slice(middle), failures))
+    }
     while (!stopped) {
-      current = queue.take()
-      showQueue()
-      if (current === undefined) break
-      await deliver(current)
+      const outcome = await attempt(entries.map(({ alert }) => alert))
+      if (outcome.verdict === 'delivered') {
+        delivered(entries, outcome)
+        return true
+      }
+      if (outcome.verdict === 'refused') {
+        if (entries.length > 1) return halves()
+        giveUp(entries, 'rejected', outcome.detail)
+        return true
+      }
+      if (stopped) return false
+      failures++
+      failed(outcome)
+      if (successes > others) ownFailures++
+      others = successes
+      entries = withoutExpired(entries)
+      if (entries.length === 0) return true
+      if (failures >= suspicious && ownFailures > 0 && entries.length > 1) return halves()
+      if (ownFailures >= hopeless) {
+        giveUp(entries, 'given_up', `failed ${failures} times while others were delivered: ${outcome.detail}`)
+        return true
+      }
+      if (failures >= suspicious && closed === undefined) await tryAnother()
+      // Short when others pass, and in a shutdown: there may be no later.
+      const isShort = successes > others || closed !== undefined
+      await pause(backoff(isShort ? 1 : failures, delays, random(), outcome.retryAfter))
     }
-    working = undefined
+    return false
   }
 
-  async function flush(deadlineMs: number): Promise<number> {
-    const lostBefore = lost
-    // Whoever waits for the receiver to come back tries now: there may be no later.
-    cutShort()
+  function withoutExpired(entries: readonly Sendable[]): readonly Sendable[] {
+    const expired = entries.filter(({ time }) => now() - time > maxAge)
+    if (expired.length === 0) return entries
+    giveUp(expired, 'expired', 'not delivered for longer than exporters.spool.maxAge')
+    return entries.filter((entry) => !expired.includes(entry))
+  }
+
+  /** Is it the alert, or the receiver? */
+  async function tryAnother(): Promise<void> {
+    const other = await supply.another()
+    if (other === undefined) return
+    const outcome = await attempt(other.entries.map(({ alert }) => alert))
+    if (outcome.verdict !== 'delivered') return supply.putBack(other)
+    delivered(other.entries, outcome)
+    other.done()
+  }
+
+  async function finish(deadlineMs: number): Promise<void> {
+    supply.close()
+    for (const end of pauses) end()
     const deadline = setTimeout(() => {
       stopped = true
-      cutShort()
+      for (const controller of attempts) controller.abort()
+      for (const end of pauses) end()
     }, deadlineMs)
     await working
     clearTimeout(deadline)
-    const left = queue.size + (current === undefined ? 0 : 1)
-    if (left > 0) {
-      lose('shutdown', left)
-      log.warn({ ...about, alerts: left }, 'shut down before these alerts were delivered')
-    }
-    return lost - lostBefore
   }
 
   return {
-    name,
-
-    send(alert) {
-      if (closed !== undefined) return lose('shutdown', 1)
-      const victim = queue.put({ alert, since: performance.now() })
-      if (victim !== undefined) {
-        lose('queue_full', 1)
-        crowdedOut++
-        if (Number.isInteger(Math.log10(crowdedOut))) {
-          const { id, rule, severity } = victim.alert
-          log.warn(
-            { ...about, dropped: crowdedOut, alert: id, rule: rule.id, severity },
-            'too many alerts wait for the receiver; the oldest of the lowest severity is dropped',
-          )
-        }
-      }
-      showQueue()
-      working ??= deliverAll()
-    },
-
     close(deadlineMs) {
-      closed ??= flush(deadlineMs)
+      closed ??= finish(deadlineMs)
       return closed
     },
   }

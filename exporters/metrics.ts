@@ -4,12 +4,13 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { eventTypes } from '../sensor/event.ts'
+import { redactionKinds } from './redaction.ts'
 
 /** Where an event can be lost, in the order of its way. */
 export const lossStages = ['kernel_buffer', 'decoder'] as const
 
 /**
- * Why a delivery failed. After the first six the alert is kept and tried again; after the others it is gone, so the
+ * Why a delivery failed. After the first seven the alert is kept and tried again; after the others it is gone, so the
  * sum over those is the number of alerts that a receiver never got.
  */
 export const failureReasons = [
@@ -19,9 +20,13 @@ export const failureReasons = [
   'protocol', // the answer is not HTTP
   'throttled', // 429
   'server_error', // 408, 425, 5xx
+  'storage', // a file can't be written now: the disk is full, the folder is gone
   'rejected', // any other status: the receiver does not want this alert, whenever it comes
-  'queue_full', // the oldest of the lowest severity made room
-  'shutdown', // still waiting at the deadline of the shutdown
+  'given_up', // the receiver failed on it again and again, and took others meanwhile
+  'spool_full', // the oldest of the lowest severity made room
+  'expired', // nobody took it for longer than the spool keeps alerts
+  'queue_full', // stdout: the reader is too slow
+  'shutdown', // waiting in memory, not on disk, when the sensor ended
   'write', // stdout: the reader has gone, or the disk is full
 ] as const
 export type FailureReason = (typeof failureReasons)[number]
@@ -51,10 +56,16 @@ export interface Metrics {
   readonly alertDelivery: Histogram<'exporter'>
   readonly exportFailures: Counter<'exporter' | 'reason'>
   readonly exportQueueAlerts: Gauge<'exporter'>
+  readonly spoolAlerts: Gauge
+  readonly spoolBytes: Gauge
+  /** 1 or 0. */
+  readonly spoolDurable: Gauge
+  readonly spoolDamaged: Counter
   readonly probeRestarts: Counter
   /** 1 or 0. */
   readonly probeUp: Gauge
   readonly enrichment: Counter<'result'>
+  readonly redactions: Counter<'kind'>
   /** Sets the `build_info` metric, in place of what it said before. */
   describeBuild(build: Build): void
 }
@@ -147,7 +158,7 @@ export function createMetrics(): Metrics {
     }),
     exportFailures: new Counter({
       name: 'nightjar_export_failures_total',
-      help: 'Failed deliveries. The alert is gone for: rejected, queue_full, shutdown, write; it is retried for others.',
+      help: 'Failed deliveries. Retried for connection, tls, timeout, protocol, throttled, server_error; else it is gone.',
       labelNames: ['exporter', 'reason'],
       registers,
     }),
@@ -155,6 +166,26 @@ export function createMetrics(): Metrics {
       name: 'nightjar_export_queue_alerts',
       help: 'Alerts that wait for delivery, the one in delivery included.',
       labelNames: ['exporter'],
+      registers,
+    }),
+    spoolAlerts: new Gauge({
+      name: 'nightjar_spool_alerts',
+      help: 'Alerts in the spool that the receiver that is furthest behind is not done with.',
+      registers,
+    }),
+    spoolBytes: new Gauge({
+      name: 'nightjar_spool_bytes',
+      help: 'Size of the spool, delivered alerts included that are not removed yet.',
+      registers,
+    }),
+    spoolDurable: new Gauge({
+      name: 'nightjar_spool_durable',
+      help: '1 while alerts wait on disk, 0 while they wait in memory; 1 also if there is nobody to wait for.',
+      registers,
+    }),
+    spoolDamaged: new Counter({
+      name: 'nightjar_spool_damaged_total',
+      help: 'Damaged records and cursors found in the spool.',
       registers,
     }),
     probeRestarts: new Counter({
@@ -173,6 +204,12 @@ export function createMetrics(): Metrics {
       labelNames: ['result'],
       registers,
     }),
+    redactions: new Counter({
+      name: 'nightjar_redactions_total',
+      help: 'Secrets taken out of alerts before they left, by kind.',
+      labelNames: ['kind'],
+      registers,
+    }),
     describeBuild(build) {
       buildInfo.reset()
       buildInfo.set({ ...build }, 1)
@@ -180,6 +217,8 @@ export function createMetrics(): Metrics {
   }
   for (const type of eventTypes) metrics.events.inc({ type }, 0)
   for (const stage of lossStages) metrics.eventsLost.inc({ stage }, 0)
+  for (const kind of redactionKinds) metrics.redactions.inc({ kind }, 0)
   metrics.probeUp.set(0)
+  metrics.spoolDurable.set(1)
   return metrics
 }

@@ -3,6 +3,7 @@ import { styleText } from 'node:util'
 import type { Alert, Severity } from '../sensor/alert.ts'
 import type { ProcessBase, Stdio } from '../sensor/event.ts'
 import { printable, shellQuoted } from './printable.ts'
+import { dataStoresInWords, radiusInWords } from './reach-in-words.ts'
 
 type Style = Parameters<typeof styleText>[0]
 type Paint = (style: Style, text: string) => string
@@ -34,6 +35,8 @@ const longestOfAncestor = 200
 const rows: [label: string, value: (alert: Alert, paint: Paint) => Part][] = [
   ['pod', pod],
   ['identity', identity],
+  ['radius', radiusInWords],
+  ['data', dataStoresInWords],
   ['holds', holds],
   ['cloud', cloud],
   ['spiffe', ({ identity }) => identity?.spiffe_id && printable(identity.spiffe_id)],

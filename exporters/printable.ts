@@ -33,8 +33,11 @@ export function shellQuoted(argument: string): string {
 }
 
 /** JSON on one line, the same characters escaped as JSON does it: a parser reads the very same value. */
-export function printableJson(value: unknown): string {
-  return JSON.stringify(value).replace(unsafe, (character) =>
+export const printableJson = (value: unknown): string => printableJsonText(JSON.stringify(value))
+
+/** Of JSON that is text already. */
+export function printableJsonText(json: string): string {
+  return json.replace(unsafe, (character) =>
     Array.from({ length: character.length }, (_, unit) => {
       return `\\u${character.charCodeAt(unit).toString(16).padStart(4, '0')}`
     }).join(''),

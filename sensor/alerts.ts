@@ -5,8 +5,22 @@ import { type Alert, alertSchema, type Severity } from './alert.ts'
 import type { Event, Process } from './event.ts'
 import { version } from './version.ts'
 
-/** Until the identity's reach is known, the priority is the severity's own. */
+/** The priority where nothing is known of what the identity reaches. */
 const priorities: Record<Severity, number> = { critical: 90, high: 70, medium: 50, low: 30, info: 10 }
+/** How far the blast radius moves it, up or down: to where the next severity begins, and no further. */
+const swing = 10
+
+/**
+ * Severity weighed with the blast radius: an identity that reaches nothing is 10 below the severity's own priority, one
+ * that reaches everything 10 above, half of everything (and unknown) on it. So whatever the identities are, a critical
+ * alert never comes after a high one.
+ */
+export function priorityOf(severity: Severity, score: number | undefined): number {
+  if (score === undefined) return priorities[severity]
+  // A capture may come from anywhere.
+  const bounded = Math.min(100, Math.max(0, score))
+  return priorities[severity] + Math.round(((bounded - 50) / 50) * swing)
+}
 
 export function createAlert(match: Match, sensor: { node: string; lostEvents: number }): Alert {
   const { rule, event, earlier, message, count, firstSeen, lastSeen } = match
@@ -17,7 +31,7 @@ export function createAlert(match: Match, sensor: { node: string; lostEvents: nu
     time: rfc3339(time),
     rule: { id: rule.id, name: rule.name, pack: rule.pack, version: rule.version, tags: rule.tags },
     severity: rule.severity,
-    priority: priorities[rule.severity],
+    priority: priorityOf(rule.severity, event.identity?.blast_radius?.score),
     message,
     ...(rule.runbook !== undefined && { runbook: rule.runbook }),
     event: { type },

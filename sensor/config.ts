@@ -2,11 +2,17 @@
 import { readFileSync } from 'node:fs'
 import { type Static, Type } from 'typebox'
 import { type Document, LineCounter, parseDocument } from 'yaml'
+import { FileConfig } from '../exporters/file.ts'
+import { KubernetesEventsConfig } from '../exporters/kubernetes-events.ts'
+import { OtlpConfig } from '../exporters/otlp.ts'
+import { RedactionConfig } from '../exporters/redaction.ts'
 import { stdoutFormats } from '../exporters/stdout.ts'
+import { SyslogConfig } from '../exporters/syslog.ts'
 import { WebhookConfig } from '../exporters/webhook.ts'
 import { problemIn } from '../rules/problem.ts'
 import { shapeChecker } from '../rules/shape.ts'
 import { addressForm, addressPattern } from './address.ts'
+import { bytesPattern } from './bytes.ts'
 import { durationPattern } from './duration.ts'
 import { UsageError } from './usage.ts'
 
@@ -113,7 +119,42 @@ export const Config = Type.Object(
               closed,
             ),
           ),
-          webhooks: Type.Optional(Type.Array(WebhookConfig, { default: [] })),
+          spool: Type.Optional(
+            Type.Object(
+              {
+                directory: Type.Optional(
+                  Type.String({
+                    minLength: 1,
+                    default: '/var/lib/nightjar/spool',
+                    description: 'Where alerts wait for their receivers; of one sensor alone.',
+                  }),
+                ),
+                maxBytes: Type.Optional(
+                  Type.String({
+                    title: 'a size such as 64MiB',
+                    pattern: bytesPattern,
+                    default: '256MiB',
+                    description: 'Beyond it the oldest alerts of the lowest severity are dropped.',
+                  }),
+                ),
+                maxAge: Type.Optional(
+                  Type.String({
+                    title: 'a duration such as 12h or 7d',
+                    pattern: durationPattern,
+                    default: '7d',
+                    description: 'Alerts that nobody took for so long are dropped.',
+                  }),
+                ),
+              },
+              closed,
+            ),
+          ),
+          webhooks: Type.Optional(Type.Array(Type.Unsafe<WebhookConfig>(WebhookConfig), { default: [] })),
+          otlp: Type.Optional(Type.Unsafe<OtlpConfig>(OtlpConfig)),
+          file: Type.Optional(Type.Unsafe<FileConfig>(FileConfig)),
+          syslog: Type.Optional(Type.Unsafe<SyslogConfig>(SyslogConfig)),
+          kubernetesEvents: Type.Optional(Type.Unsafe<KubernetesEventsConfig>(KubernetesEventsConfig)),
+          redaction: Type.Optional(RedactionConfig),
         },
         closed,
       ),

@@ -307,7 +307,7 @@ export const Identity = Type.Object({
   ),
   missing: texts(
     16,
-    'What could not be looked up (no permission, or no answer yet), so that what follows from it is absent here: service_accounts, spiffe, namespaces, token_secrets, node.',
+    'What could not be looked up (no permission, or no answer yet), so that what follows from it is absent here: service_accounts, spiffe, namespaces, token_secrets, node, rbac, network.',
   ),
   blast_radius: Type.Optional(
     Type.Object(

@@ -4,6 +4,7 @@ import type { Exporter } from '../exporters/exporter.ts'
 import type { Metrics } from '../exporters/metrics.ts'
 import { createEngine, type Engine } from '../rules/engine.ts'
 import type { RuleSet } from '../rules/rule.ts'
+import type { Alert } from './alert.ts'
 import { createAlert } from './alerts.ts'
 import { refusalsOnce } from './break-glass.ts'
 import type { Event } from './event.ts'
@@ -21,8 +22,10 @@ export function createJudge(options: {
   /** The exporters of the moment. */
   exporters(): readonly Exporter[]
   sensor(): { node: string; lostEvents: number }
+  /** What of an alert may leave the sensor. */
+  redact(alert: Alert): Alert
 }): Judge {
-  const { metrics, log, exporters, sensor } = options
+  const { metrics, log, exporters, sensor, redact } = options
   let engine: Engine
   let evaluations = 0
 
@@ -56,7 +59,7 @@ export function createJudge(options: {
       metrics.ruleEvaluations.inc(engine.evaluations() - evaluations)
       evaluations = engine.evaluations()
       for (const match of matches) {
-        const alert = createAlert(match, sensor())
+        const alert = redact(createAlert(match, sensor()))
         metrics.alerts.inc({ rule: alert.rule.id, severity: alert.severity })
         for (const exporter of exporters()) exporter.send(alert)
       }

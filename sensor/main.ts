@@ -109,6 +109,23 @@ nightjar
   })
 
 nightjar
+  .command('identity [subject]')
+  .description('how far a service account (NAMESPACE/NAME) reaches: rights, node, data stores; --all ranks them')
+  .option('--all', 'every account, the farthest-reaching first')
+  .addOption(new Option('--output <format>').choices(['json', 'pretty', 'dot', 'mermaid']).default('pretty'))
+  .option('--kubeconfig <file>', 'the cluster (default: KUBECONFIG, then the service account of this pod)')
+  .option('--from <path>', 'a folder or file of manifests (JSON, YAML) in place of a cluster')
+  .action(async (subject, options) => (await import('./commands/identity.ts')).identity(subject, options, log))
+
+nightjar
+  .command('export')
+  .description('who is told')
+  .command('test')
+  .description('send one sample alert to each receiver, and say what came back')
+  .addOption(configOption())
+  .action(async (options) => (await import('./commands/export.ts')).exportTest(options))
+
+nightjar
   .command('doctor')
   .description('what this machine allows, and the remedy for what it does not')
   .addOption(new Option('--output <format>').choices(['json', 'pretty']).default('pretty'))

@@ -75,7 +75,11 @@ export function openStream(options: {
     host,
     hostUsers: !inPod,
     log,
-    emit: onEvent,
+    emit(event) {
+      // It comes from no process, and so not through the table that counts them.
+      if (event.type === 'posture') metrics.events.inc({ type: event.type })
+      onEvent(event)
+    },
     onResult: (result) => metrics.enrichment.inc({ result }),
   })
   if (kubernetes) log.info({ node, source: kubernetes.source }, 'watching the pods of this node')

@@ -5,7 +5,7 @@ import type { StdoutFormat } from '../../exporters/stdout.ts'
 import { loadRules, packPaths } from '../../rules/load.ts'
 import type { RuleSet } from '../../rules/rule.ts'
 import { CaptureError, readCapture } from '../capture.ts'
-import { closeExporters, createExporters } from '../exporting.ts'
+import { closeExporters, createRedactor, createStdout } from '../exporting.ts'
 import { createJudge } from '../judge.ts'
 import { UsageError } from '../usage.ts'
 
@@ -18,7 +18,7 @@ export async function replay(
   const rules = await loadRules(packPaths(options.builtinRules, options.rules))
   const metrics = createMetrics()
   const output = options.summary ? 'none' : options.output
-  const exporters = await createExporters({}, { ...options, ...(output && { output }), metrics, log })
+  const exporters = [createStdout({}, { ...(output && { output }), metrics, log })]
   let node = ''
   const judge = createJudge({
     rules,
@@ -26,6 +26,7 @@ export async function replay(
     log,
     exporters: () => exporters,
     sensor: () => ({ node, lostEvents: 0 }),
+    redact: createRedactor({}, metrics),
   })
   try {
     const { events, truncated } = await readCapture(file, (event) => {

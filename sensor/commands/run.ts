@@ -1,15 +1,16 @@
 /** `nightjar run`: the daemon. */
 import type { Logger } from 'pino'
 import { createMetrics } from '../../exporters/metrics.ts'
-import { type MetricsServer, serveMetrics } from '../../exporters/server.ts'
+import { type Condition, type MetricsServer, serveMetrics } from '../../exporters/server.ts'
 import type { StdoutFormat } from '../../exporters/stdout.ts'
 import { interests } from '../../rules/interests.ts'
 import { loadRules, packPaths } from '../../rules/load.ts'
 import { splitAddress } from '../address.ts'
 import { type CaptureWriter, createCapture } from '../capture.ts'
 import { type Config, loadConfig } from '../config.ts'
-import { closeExporters, createExporters } from '../exporting.ts'
+import { createRedactor, openExporting } from '../exporting.ts'
 import { createJudge } from '../judge.ts'
+import { readiness } from '../readiness.ts'
 import { requirements } from '../requirements.ts'
 import { ending } from '../signals.ts'
 import { openStream } from '../stream.ts'
@@ -48,15 +49,18 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
     kernel: machine.get('kernel'),
     bpftrace: machine.get('bpftrace'),
   })
-  let exporters = await createExporters(config, { ...options, metrics, log })
+  let redact = createRedactor(config, metrics)
+  const exporting = await openExporting(config, { ...options, metrics, log })
   const capture = options.record === undefined ? undefined : await createCapture(options.record, captureFailed(log))
 
+  let judging = rules
   const judge = createJudge({
     rules,
     metrics,
     log,
-    exporters: () => exporters,
+    exporters: exporting.exporters,
     sensor: () => ({ node: stream.node, lostEvents: stream.lostEvents() }),
+    redact: (alert) => redact(alert),
   })
   const stream = openStream({
     interests: interests(rules.rules),
@@ -73,19 +77,19 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
   let server: MetricsServer | undefined
   const stop = async () => {
     await stream.stop()
-    await Promise.all([closeExporters(exporters, closeWithin, log), closeCapture(capture, log), server?.close()])
+    await Promise.all([exporting.close(closeWithin), closeCapture(capture, log), server?.close()])
   }
   const reload = async () => {
     try {
       const next = read()
       const nextRules = await rulesOf(next)
-      const nextExporters = await createExporters(next, { ...options, metrics, log })
-      const before = exporters
-      exporters = nextExporters
+      const nextRedact = createRedactor(next, metrics)
+      await exporting.use(next)
+      redact = nextRedact
       judge.use(nextRules)
+      judging = nextRules
       await stream.want(interests(nextRules.rules))
       log.info({ rules: nextRules.rules.length }, 'rules and receivers reloaded; metrics and kubernetes want a restart')
-      await closeExporters(before, closeWithin, log)
     } catch (error) {
       log.error({ err: error }, 'not reloaded: the rules and the configuration from before stay')
     }
@@ -94,7 +98,8 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
   const end = ending(options.duration, stream.started)
   process.on('SIGHUP', reload)
   try {
-    server = await listen(options.metrics ?? config.metrics?.address, metrics.registry, stream, log)
+    const ready = () => readiness({ probeUp: stream.up(), rules: judging.rules })
+    server = await listen(options.metrics ?? config.metrics?.address, metrics.registry, ready, log)
     await Promise.race([stream.started, end])
     if (stream.up()) log.info({ version, rules: rules.rules.length, node: stream.node }, 'watching')
     const why = await end
@@ -109,7 +114,7 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
 async function listen(
   address: string | undefined,
   registry: ReturnType<typeof createMetrics>['registry'],
-  stream: { up(): boolean },
+  ready: () => Condition,
   log: Logger,
 ): Promise<MetricsServer | undefined> {
   const { host, port } = splitAddress(address ?? defaultMetrics)
@@ -119,7 +124,7 @@ async function listen(
       port,
       registry,
       healthy: () => ({ ok: true }),
-      ready: () => (stream.up() ? { ok: true } : { ok: false, reason: 'the kernel probes are not attached' }),
+      ready,
     })
     log.info({ address: `${host}:${server.port}` }, 'metrics')
     return server

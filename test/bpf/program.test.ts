@@ -118,6 +118,7 @@ describe('only what a rule is on is watched', () => {
     ['exec', []],
     ['exit', []],
     ['gap', []],
+    ['posture', []],
   ])('a rule on %s adds %j', (type, added) => {
     expect(probes(program(allOf([type]), 64)).toSorted()).toEqual([...always, ...added].toSorted())
   })

@@ -56,6 +56,7 @@ beforeAll(async () => {
             retry: { maxDelay: '2s' },
           },
         ],
+        kubernetesEvents: { enabled: true },
       },
     },
   }
@@ -208,6 +209,21 @@ describe('a web server in a pod is exploited: a reverse shell, by which the atta
       expect({ container: alert.container, k8s: alert.k8s, identity: alert.identity }).toEqual(expected)
       expect(alert.host?.name).toBe(node) // and not the name of the sensor's own pod
     }
+  })
+
+  test('it is an Event on the pod, too, for whoever describes it', async () => {
+    const name = `nightjar-${shell.alert.id.toLowerCase()}`
+    const pod = await podNamed('storefront')
+    const told = await vi.waitFor(() => get(['events.events.k8s.io', name, '--namespace', shop]), {
+      timeout: 20_000,
+      interval: 200,
+    })
+    expect(told).toMatchObject({
+      type: 'Warning',
+      reason: 'ReverseShell',
+      regarding: { kind: 'Pod', name: pod.metadata?.name, uid: pod.metadata?.uid },
+      reportingController: 'nightjar.dev/sensor',
+    })
   })
 
   test('each arrives within 2 s of the act, also of the shell that lived for a millisecond', () => {

@@ -107,6 +107,21 @@ describe('each kind of workload', () => {
     expect(identity?.credential).toMatchObject({ kind: 'projected', automounted: true, automount: 'default' })
   })
 
+  test("a privileged pod in the node's namespaces reaches the node, and an ordinary one nothing of it", async () => {
+    const { k8s, identity } = await marked('host')
+    expect(k8s?.pod).toMatchObject({ privileged: true, host_pid: true, host_network: true, host_ipc: true })
+    expect(identity?.reach?.node?.map(({ id }) => id)).toEqual(
+      expect.arrayContaining(['privileged', 'host-pid', 'host-network', 'host-ipc']),
+    )
+    expect(identity?.blast_radius?.level).toBe('critical')
+    const ordinary = await marked('deployment')
+    expect(ordinary.identity?.reach).not.toHaveProperty('node')
+    expect(ordinary.identity?.blast_radius?.score).toBeLessThan(25)
+    expect(ordinary.identity?.reach?.control_plane).toContainEqual(
+      expect.objectContaining({ type: 'kubernetes-api', name: 'default/kubernetes' }),
+    )
+  })
+
   test('an account that mounts no token', async () => {
     const { identity } = await marked('tokenless')
     expect(identity?.credential).toMatchObject({ kind: 'none', automounted: false, automount: 'service_account' })

@@ -68,20 +68,30 @@ charted('the sensor is not privileged and holds two capabilities, BPF and PERFMO
   })
 })
 
-charted('of the node it shares the PID namespace and two directories, which it can only read', () => {
+charted('of the node it shares the PID namespace, two directories that it can only read, and one for its spool', () => {
   const { template, container } = render()
   expect(template.spec).toMatchObject({ hostPID: true })
   expect(template.spec.hostNetwork ?? template.spec.hostIPC).toBeUndefined()
   const ofTheNode = template.spec.volumes.filter(({ hostPath }) => hostPath).map(({ name }) => name)
-  expect(ofTheNode).toEqual(['tracing', 'cgroup'])
-  for (const mount of container.volumeMounts.filter(({ name }) => ofTheNode.includes(name)))
-    expect(mount.readOnly).toBe(true)
+  expect(ofTheNode).toEqual(['tracing', 'cgroup', 'spool'])
+  const mounts = container.volumeMounts.filter(({ name }) => ofTheNode.includes(name))
+  expect(mounts.filter(({ readOnly }) => !readOnly)).toEqual([{ name: 'spool', mountPath: '/var/lib/nightjar' }])
+})
+
+charted("alerts wait in the node's directory that is named, or in the pod's own storage", () => {
+  const spool = (values: unknown) => render(values).template.spec.volumes.find(({ name }) => name === 'spool')
+  const hostPath = (path: string) => ({ name: 'spool', hostPath: { path, type: 'DirectoryOrCreate' } })
+  expect(spool({})).toEqual(hostPath('/var/lib/nightjar'))
+  expect(spool({ spool: { hostPath: '/data/nightjar' } })).toEqual(hostPath('/data/nightjar'))
+  expect(spool({ spool: { hostPath: '' } })).toEqual({ name: 'spool', emptyDir: { sizeLimit: '1Gi' } })
 })
 
 charted('it may read what tells who did it, no Secrets, and write nothing', () => {
   const { rules } = render().find('ClusterRole')
   expect(rules.flatMap(({ resources }) => resources)).toEqual([
     ...['pods', 'serviceaccounts', 'namespaces', 'nodes', 'clusterspiffeids', 'replicasets', 'jobs'],
+    ...['roles', 'clusterroles', 'rolebindings', 'clusterrolebindings'],
+    ...['services', 'endpointslices', 'networkpolicies'],
   ])
   for (const { verbs } of rules) for (const verb of verbs) expect(['get', 'list', 'watch']).toContain(verb)
 })
@@ -101,6 +111,16 @@ charted('token Secrets are read only on demand', () => {
     verbs: ['list', 'watch'],
   })
   expect(parse(find('ConfigMap').data['config.yaml'] ?? '').kubernetes).toEqual({ enabled: 'auto', tokenSecrets: true })
+})
+
+charted('only a configuration that asks for Events lets it create them, and nothing else', () => {
+  const rulesOf = (kubernetesEvents: unknown) =>
+    render({ config: { exporters: { kubernetesEvents } } }).find('ClusterRole').rules
+  const writing = { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create'] }
+  const writes = (rules: ReturnType<typeof rulesOf>) =>
+    rules.filter(({ verbs }) => verbs.some((verb) => !['get', 'list', 'watch'].includes(verb)))
+  expect(writes(rulesOf({ enabled: true }))).toEqual([writing])
+  for (const off of [null, {}, { enabled: false }]) expect(writes(rulesOf(off))).toEqual([])
 })
 
 charted('it runs on every node unless told otherwise', () => {
@@ -162,6 +182,7 @@ const refused: [what: string, values: unknown, named: string][] = [
   ['a key that is not there', { hostNetwork: true }, 'hostNetwork'],
   ['a rule file that is not JSON', { rules: { 'a.yaml': '' } }, 'a.yaml'],
   ['a capability with its prefix', { extraCapabilities: ['CAP_SYS_RESOURCE'] }, '/extraCapabilities/0'],
+  ['a path for the spool that leads elsewhere', { spool: { hostPath: '/var/lib/../../etc' } }, '/spool/hostPath'],
   ['a metrics address without a port', { config: { metrics: { address: '0.0.0.0' } } }, '/config/metrics/address'],
 ]
 for (const [what, values, named] of refused)

@@ -75,6 +75,7 @@ describe('from a process in a pod to the alert that the SOC receives', () => {
         `cri: { socket: ${directory}/runtime.sock }`,
         'spiffe: { trustDomain: example.org }',
         'exporters:',
+        `  spool: { directory: ${directory}/spool }`,
         `  webhooks: [{ name: soc, url: ${soc.url}, retry: { initialDelay: 50ms, maxDelay: 200ms } }]`,
       ].join('\n'),
     )

@@ -28,6 +28,13 @@ const collections: Record<string, string> = {
   '/api/v1/nodes': 'nodes.json',
   '/api/v1/secrets': 'secrets.json',
   '/apis/spire.spiffe.io/v1alpha1/clusterspiffeids': 'clusterspiffeids.json',
+  '/apis/rbac.authorization.k8s.io/v1/roles': 'roles.json',
+  '/apis/rbac.authorization.k8s.io/v1/clusterroles': 'clusterroles.json',
+  '/apis/rbac.authorization.k8s.io/v1/rolebindings': 'rolebindings.json',
+  '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings': 'clusterrolebindings.json',
+  '/api/v1/services': 'services.json',
+  '/apis/discovery.k8s.io/v1/endpointslices': 'endpointslices.json',
+  '/apis/networking.k8s.io/v1/networkpolicies': 'networkpolicies.json',
 }
 
 const fixtures = join(import.meta.dirname, '../../../shared/fixtures/k8s')

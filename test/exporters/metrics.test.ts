@@ -34,6 +34,9 @@ test('the metrics of the contract are there, and those of the process', async ()
       'nightjar_probe_restarts_total counter',
       'nightjar_probe_up gauge',
       'nightjar_enrichment_total counter',
+      'nightjar_redactions_total counter',
+      'nightjar_spool_alerts gauge',
+      'nightjar_spool_bytes gauge',
       'nightjar_build_info gauge',
       'process_resident_memory_bytes gauge',
       'process_cpu_seconds_total counter',
@@ -108,4 +111,31 @@ test.each([
   ['application/openmetrics-text;q=often', false],
 ])('a scraper that accepts %j gets OpenMetrics: %j', (accept, expected) => {
   expect(prefersOpenMetrics(accept)).toBe(expected)
+})
+
+test('every label has few values: there is none for what a workload can make up', async () => {
+  const bounded: Record<string, string> = {
+    type: 'the event types',
+    stage: 'the stages of loss',
+    rule: 'the ids of the loaded rules',
+    severity: 'five',
+    reason: 'a fixed list each',
+    exporter: 'the configured receivers',
+    result: 'the results of enrichment',
+    kind: 'a fixed list each, and the configured patterns',
+    le: 'the buckets',
+    version: 'one',
+    nodejs: 'one',
+    kernel: 'one',
+    bpftrace: 'one',
+  }
+  const families = (await createMetrics().registry.getMetricsAsJSON()).filter(({ name }) =>
+    name.startsWith('nightjar_'),
+  )
+  expect(families.length).toBeGreaterThan(15)
+  const registered = families.flatMap(({ name }) => {
+    const metric = createMetrics().registry.getSingleMetric(name) as unknown as { labelNames: string[] }
+    return metric.labelNames
+  })
+  for (const label of registered) expect(Object.keys(bounded)).toContain(label)
 })

@@ -43,13 +43,25 @@ const identity: Alert['identity'] = {
   secrets: [{ name: 'db', via: 'env' }],
   shared_with: ['Deployment/cart', 'CronJob/report'],
   missing: ['namespaces'],
+  blast_radius: {
+    ...{ score: 96, level: 'critical' },
+    paths: ['Read Secrets', 'Create pods', 'Write / of the node', 'Read pods'].map((title) => ({ title })),
+  },
+  reach: {
+    data_stores: [
+      { type: 'postgresql', name: 'payments/db', port: 5432, policy: 'allowed' },
+      { type: 'redis', name: 'shop/redis', port: 6379, policy: 'unknown' },
+    ],
+  },
 }
 
-test('what the identity holds, whom it can act as, and who else has it', () => {
+test('how far the identity reaches, what it holds, whom it can act as, and who else has it', () => {
   const lines = pretty(sampleAlert({ identity }), { color: false }).split('\n')
   const at = lines.findIndex((line) => line.startsWith('  identity '))
-  expect(lines.slice(at, at + 6)).toEqual([
+  expect(lines.slice(at, at + 8)).toEqual([
     '  identity   system:serviceaccount:payments:checkout',
+    '  radius     critical, 96 of 100: Read Secrets; Create pods; Write / of the node; 1 more',
+    '  data       postgresql payments/db:5432, redis shop/redis:6379 (NetworkPolicies leave it open)',
     '  holds      token for the API server, sts.amazonaws.com (automounted); secrets db (env)',
     '  cloud      aws arn:aws:iam::111122223333:role/checkout (eks_irsa), gcp (node_role, not held)',
     '  spiffe     spiffe://example.org/ns/payments/sa/checkout',

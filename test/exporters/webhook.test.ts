@@ -1,15 +1,14 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Ajv } from 'ajv'
 import addFormats from 'ajv-formats'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { createMetrics, type FailureReason } from '../../exporters/metrics.ts'
-import { WebhookConfig, type WebhookSurroundings, webhookExporter } from '../../exporters/webhook.ts'
+import { WebhookConfig } from '../../exporters/webhook.ts'
 import product from '../../package.json' with { type: 'json' }
 import { Alert, severities } from '../../sensor/alert.ts'
-import { journal } from './journal.ts'
+import { dispatched } from './dispatched.ts'
 import { idsOf, type Receiver, receiver, statuses } from './receiver.ts'
 import { bareAlert, sampleAlert } from './sample.ts'
 
@@ -55,28 +54,10 @@ async function listenTcp(serve: Parameters<typeof createTcpServer>[1] & object):
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
 }
 
-async function exporter(
-  config: Partial<WebhookConfig> & { url: string },
-  surroundings: Partial<WebhookSurroundings> = {},
-) {
-  const metrics = createMetrics()
-  const logged = journal()
-  const defaults = { name: 'soc', retry: { initialDelay: '5ms', maxDelay: '20ms' } }
-  const webhook = await webhookExporter({ ...defaults, ...config }, { metrics, log: logged.log, ...surroundings })
-  cleanups.push(() => webhook.close(0))
-  return {
-    webhook,
-    journal: logged,
-    async failures(reason: FailureReason): Promise<number> {
-      const { values } = await metrics.exportFailures.get()
-      return values.find(({ labels }) => labels.reason === reason && labels.exporter === 'soc')?.value ?? -1
-    },
-    queued: async () => (await metrics.exportQueueAlerts.get()).values[0]?.value,
-    delivered: async () => {
-      const text = await metrics.registry.metrics()
-      return Number(/^nightjar_alert_delivery_seconds_count\{exporter="soc"\} (\d+)$/m.exec(text)?.[1] ?? 0)
-    },
-  }
+async function exporter(...given: Parameters<typeof dispatched>) {
+  const running = await dispatched(...given)
+  cleanups.push(running.remove)
+  return running
 }
 
 const alerts = (count: number) => Array.from({ length: count }, () => bareAlert())
@@ -156,10 +137,10 @@ test.each([
 })
 
 test.each([400, 401, 403, 404, 410, 413, 422])(
-  'after status %i the alert is dropped, counted and logged, and the next one goes out',
+  'after status %i the alert goes to the dead letters, counted and logged, and the next one goes out',
   async (status) => {
     const soc = await listen({ answer: statuses([status]) })
-    const { webhook, journal, failures, delivered } = await exporter({ url: soc.url })
+    const { webhook, journal, directory, failures, delivered } = await exporter({ url: soc.url })
     const [first, second] = [sampleAlert(), bareAlert()]
     webhook.send(first)
     webhook.send(second)
@@ -168,6 +149,9 @@ test.each([400, 401, 403, 404, 410, 413, 422])(
     expect([await failures('rejected'), await delivered()]).toEqual([1, 1])
     const line = JSON.parse(await journal.line('refused'))
     expect(line).toMatchObject({ exporter: 'soc', detail: `status ${status}`, alert: first.id, rule: 'reverse-shell' })
+    const [letter, ...others] = (await readFile(line.file, 'utf8')).trimEnd().split('\n')
+    expect(JSON.parse(letter ?? '')).toMatchObject({ exporter: 'soc', detail: `status ${status}`, alert: first })
+    expect([line.file, others]).toEqual([join(directory, 'dead-letters.soc.jsonl'), []])
   },
 )
 
@@ -273,35 +257,6 @@ test.each([
   expect([soc.deliveries.length, await delivered()]).toEqual([3, 3])
 })
 
-test('when too many alerts wait the oldest of the lowest severity goes first, and the critical one arrives', async () => {
-  let release = () => {}
-  const soc = await listen({
-    answer: (response, _, index) => {
-      const answer = () => response.writeHead(200).end()
-      if (index === 0) release = answer
-      else answer()
-    },
-  })
-  const { webhook, journal, failures, queued } = await exporter({ url: soc.url }, { capacity: 3 })
-  const held = bareAlert({ severity: 'low' })
-  webhook.send(held)
-  await soc.got(1)
-  const critical = bareAlert({ severity: 'critical' })
-  const lows = ['low', 'low', 'low', 'low'].map(() => bareAlert({ severity: 'low' }))
-  const high = bareAlert({ severity: 'high' })
-  for (const alert of [critical, ...lows, high]) webhook.send(alert)
-  expect(await queued()).toBe(4)
-  release()
-  expect(idsOf(await soc.got(4))).toEqual([held, critical, lows[3], high].map((alert) => alert?.id))
-  expect(await webhook.close(5000)).toBe(0)
-  expect(await failures('queue_full')).toBe(3)
-  expect(JSON.parse(await journal.line('too many alerts'))).toMatchObject({
-    dropped: 1,
-    alert: lows[0]?.id,
-    severity: 'low',
-  })
-})
-
 test('close delivers what waits', async () => {
   const soc = await listen({ answer: (response) => setImmediate(() => response.writeHead(200).end()) })
   const { webhook } = await exporter({ url: soc.url })
@@ -332,16 +287,28 @@ test('in a shutdown the waits do not grow: the receiver may be back before the d
 test.each([
   ['is down', async () => await listenTcp((socket) => socket.destroy()), 30],
   ['hangs', async () => (await listen({ answer: () => {} })).url, 30],
-])('close ends at its deadline when the receiver %s, and says how many alerts are lost', async (_, start, deadline) => {
-  const { webhook, journal, failures } = await exporter({ url: await start() })
+])(
+  'close ends at its deadline when the receiver %s: what is not delivered waits in the spool',
+  async (_, start, deadline) => {
+    const { webhook, journal, failures, queued } = await exporter({ url: await start() })
+    for (const alert of alerts(5)) webhook.send(alert)
+    const closing = webhook.close(deadline)
+    expect(webhook.close(60_000)).toStrictEqual(closing)
+    expect(await closing).toBe(0)
+    expect(await queued()).toBe(5)
+    expect(JSON.parse(await journal.line('wait in the spool'))).toMatchObject({ exporter: 'soc', alerts: 5 })
+    webhook.send(bareAlert())
+    expect(await failures('shutdown')).toBe(1)
+  },
+)
+
+test('without a spool on disk close says how many alerts are lost', async () => {
+  const url = await listenTcp((socket) => socket.destroy())
+  const { webhook, journal, failures } = await exporter({ url }, { directory: '/proc/nightjar' })
+  expect(await journal.line("can't be written")).toContain('exporters.spool.directory')
   for (const alert of alerts(5)) webhook.send(alert)
-  const closing = webhook.close(deadline)
-  expect(webhook.close(60_000)).toStrictEqual(closing)
-  expect(await closing).toBe(5)
+  expect(await webhook.close(30)).toBe(5)
   expect(await failures('shutdown')).toBe(5)
-  expect(JSON.parse(await journal.line('shut down'))).toMatchObject({ exporter: 'soc', alerts: 5 })
-  webhook.send(bareAlert())
-  expect(await failures('shutdown')).toBe(6)
 })
 
 test('alerts below minSeverity are not sent', async () => {
@@ -475,7 +442,7 @@ test.each([
   { name: 'so c', url: 'https://soc.example/' },
   { name: 'soc', url: 'ftp://soc.example/' },
   { name: 'soc', url: 'https://soc.example/', timeout: '10' },
-  { name: 'soc', url: 'https://soc.example/', format: 'slack' },
+  { name: 'soc', url: 'https://soc.example/', format: 'pigeon' },
   { name: 'soc', url: 'https://soc.example/', secret: 'x' },
   { name: 'soc', url: 'https://soc.example/', tls: { verify: false } },
 ])('the configuration %j is not valid', (config) => {

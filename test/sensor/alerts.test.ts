@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Match } from '../../rules/engine.ts'
 import type { Rule } from '../../rules/rule.ts'
-import { Alert, severities } from '../../sensor/alert.ts'
+import { Alert, type Severity, severities } from '../../sensor/alert.ts'
 import { createAlert, rfc3339 } from '../../sensor/alerts.ts'
 import type { Event } from '../../sensor/event.ts'
 import { version } from '../../sensor/version.ts'
@@ -182,6 +182,23 @@ describe('an alert', () => {
     expect(ids).toEqual(ids.toSorted())
     const twins = Array.from({ length: 1000 }, () => createAlert(matchOf({ type: 'exec', time }), sensor).id)
     expect(new Set(twins).size).toBe(1000)
+  })
+
+  test('has a priority that weighs its severity with the blast radius, and never puts it behind a lesser severity', () => {
+    const priority = (severity: Severity, score?: number) =>
+      createAlert(
+        matchOf(
+          { type: 'exec', time, ...(score !== undefined && { identity: { blast_radius: { score } } }) },
+          { rule: { ...rule, severity } },
+        ),
+        sensor,
+      ).priority
+    expect([0, 50, undefined, 100].map((score) => priority('critical', score))).toEqual([80, 90, 90, 100])
+    expect([0, 25, 50, undefined, 100].map((score) => priority('info', score))).toEqual([0, 5, 10, 10, 20])
+    for (const [at, severity] of severities.entries()) {
+      const next = severities[at + 1]
+      if (next) expect(priority(severity, 0)).toBeGreaterThanOrEqual(priority(next, 100))
+    }
   })
 
   test('of a graver rule has the higher priority', () => {

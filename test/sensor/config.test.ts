@@ -25,6 +25,7 @@ metrics: { address: "127.0.0.1:9464" }
 kubernetes: { enabled: auto, kubeconfig: null, nodeName: null, clusterName: null }
 exporters:
   stdout: { format: auto }
+  spool: { directory: /var/lib/nightjar/spool, maxBytes: 256MiB, maxAge: 7d }
   webhooks:
     - name: soc
       url: https://soc.example/hooks/nightjar
@@ -47,6 +48,7 @@ describe('a configuration', () => {
       kubernetes: { enabled: 'auto', kubeconfig: null, nodeName: null, clusterName: null },
       exporters: {
         stdout: { format: 'auto' },
+        spool: { directory: '/var/lib/nightjar/spool', maxBytes: '256MiB', maxAge: '7d' },
         webhooks: [
           {
             name: 'soc',
@@ -93,6 +95,10 @@ describe('a configuration', () => {
     ['exporters: { webhooks: [{ name: a, url: "http://127.0.0.1:8080/" }] }'],
     ['exporters: { webhooks: [{ name: a, url: "https://x", minSeverity: critical, timeout: 1.5s }] }'],
     ['exporters: { webhooks: [{ name: a, url: "https://x", headers: { X-Team: soc } }] }'],
+    ['exporters: { webhooks: [{ name: a, url: "https://x", batch: { size: 5 } }] }'],
+    ['exporters: { webhooks: [{ name: a, url: "https://x", rules: [team/*], namespaces: [a], concurrency: 4 }] }'],
+    ['exporters: { webhooks: [{ name: a, url: "https://x", rateLimit: { alerts: 20, per: 1m } }] }'],
+    ['exporters: { spool: { maxBytes: 1.5GiB } }'],
     ['exporters: { webhooks: [{ name: a, url: "https://x" }, { name: b, url: "https://x" }] }'],
   ])('%s', (text) => {
     expect(() => parseConfig(text, file)).not.toThrow()
@@ -187,7 +193,11 @@ describe('an error names file, line, column, path, what was found and what was e
   test.each([
     ['kubernetes: { nodeName: 5 }', 'text or null'],
     ['exporters: { webhooks: [{ name: a, url: "http://x", tls: { caFile: 5 } }] }', 'text or null'],
-    ['exporters: { webhooks: [{ name: a, url: "http://x", batch: { size: 5 } }] }', 'null'],
+    ['exporters: { webhooks: [{ name: a, url: "http://x", batch: 5 }] }', '{ size, wait } or null'],
+    ['exporters: { webhooks: [{ name: a, url: "http://x", batch: { wait: 1s } }] }', '"size"'],
+    ['exporters: { webhooks: [{ name: a, url: "http://x", tls: { minVersion: TLSv1 } }] }', 'one of TLSv1.2, TLSv1.3'],
+    ['exporters: { spool: { maxBytes: 5 megabytes } }', 'a size such as 64MiB'],
+    ['exporters: { spool: { maxAge: long } }', 'a duration such as 12h or 7d'],
     ['exporters: { webhooks: [{ name: a, url: "http://x", retry: { maxDelay: 5 minutes } }] }', 'a duration'],
     ['exporters: { webhooks: [{ name: "a b", url: "http://x" }] }', 'a name'],
   ])('what was expected is said so that it can be written: %s', (text, expected) => {

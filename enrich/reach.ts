@@ -1,0 +1,186 @@
+/**
+ * How far a pod's identity reaches: RBAC, its node, the network, put together for the pods that ask and remembered until
+ * something changes that concerns them. Nothing here asks the API server: it is told of every object by whoever watches
+ * or lists them.
+ */
+import type { V1PodSpec } from '@kubernetes/client-node'
+import { LRUCache } from 'lru-cache'
+import type { Identity } from '../sensor/event.ts'
+import { blastRadius } from './blast-radius.ts'
+import { type Escalation, escalationsOf } from './escalation.ts'
+import type { Labels } from './label-selector.ts'
+import type { NamespaceLabels } from './network-policy.ts'
+import { createNetwork, type NetworkKind, type NetworkObjects } from './network-reach.ts'
+import { nodeReachOf } from './node-reach.ts'
+import { type Account, type Concerned, createRbac, type Rbac, type RbacKind, type RbacObjects } from './rbac.ts'
+
+export type ReachObjects = RbacObjects & NetworkObjects
+export type ReachKind = keyof ReachObjects
+
+export const rbacKinds: readonly RbacKind[] = ['Role', 'ClusterRole', 'RoleBinding', 'ClusterRoleBinding']
+export const networkKinds: readonly NetworkKind[] = ['Service', 'EndpointSlice', 'NetworkPolicy']
+
+/** Immutable: a change makes a new one. */
+export type ReachPod = {
+  uid: string
+  namespace: string
+  labels?: Labels
+  serviceAccount: string
+  spec: V1PodSpec
+  ips?: readonly string[]
+  hostIp?: string
+}
+
+export type PodReach = Pick<Identity, 'blast_radius' | 'reach'>
+
+export type Reach = {
+  /** These are all objects of the kind; from now on it is known. */
+  replace<K extends ReachKind>(kind: K, objects: readonly ReachObjects[K][]): void
+  put<K extends ReachKind>(kind: K, object: ReachObjects[K]): void
+  remove<K extends ReachKind>(kind: K, object: ReachObjects[K]): void
+  /** It may not be read: what follows from it is not known. */
+  forget(kind: ReachKind): void
+  /** Labels of pods or namespaces may be others now. */
+  labelsChanged(): void
+  isKnown(kind: ReachKind): boolean
+  /** What RBAC gives the account; undefined: not known. */
+  escalationsOf(account: Account): readonly Escalation[] | undefined
+  /**
+   * `holdsToken`: the API server would take the pod for its account. What is not known is absent. The same object as
+   * before where nothing has changed for the pod.
+   */
+  reachOf(pod: ReachPod, holdsToken: boolean): PodReach
+  /** Another number whenever the answer of reachOf may be another, for a pod that was asked about. */
+  revision(): number
+  rbac: Pick<Rbac, 'accounts' | 'grantsOf' | 'counts'>
+}
+
+/** RBAC's says whom a change concerns; the network's concerns all pods. */
+type Store = {
+  replace(kind: ReachKind, objects: readonly unknown[]): void
+  put(kind: ReachKind, object: unknown): Concerned | undefined
+  remove(kind: ReachKind, object: unknown): Concerned | undefined
+}
+
+const mostPods = 1_024
+const mostAccounts = 16_384
+
+export function createReach(options: {
+  namespaceLabels: NamespaceLabels
+  labelsOf?(namespace: string, pod: string): Labels | undefined
+}): Reach {
+  const rbac = createRbac()
+  const network = createNetwork(options)
+  const known = new Set<ReachKind>()
+  const accounts = new LRUCache<string, { account: Account; escalations: readonly Escalation[] }>({ max: mostAccounts })
+  const pods = new LRUCache<string, { pod: ReachPod; reach: PodReach }>({ max: mostPods })
+  let revision = 0
+
+  function forgetPods(concerns: (pod: ReachPod) => boolean): void {
+    let some = false
+    for (const [key, { pod }] of pods) if (concerns(pod)) some = pods.delete(key) || some
+    if (some) revision += 1
+  }
+
+  function forgetAccounts(whom: Concerned): void {
+    if (whom === 'all') {
+      accounts.clear()
+      forgetPods(() => true)
+      return
+    }
+    const names = new Set(whom.accounts.map(keyOf))
+    const namespaces = new Set(whom.namespaces)
+    for (const key of names) accounts.delete(key)
+    if (namespaces.size > 0) {
+      for (const [key, { account }] of accounts) if (namespaces.has(account.namespace)) accounts.delete(key)
+    }
+    forgetPods((pod) => namespaces.has(pod.namespace) || names.has(keyOf(accountOf(pod))))
+  }
+
+  const isRbac = (kind: ReachKind): kind is RbacKind => (rbacKinds as readonly string[]).includes(kind)
+
+  // That a kind and its objects belong together is checked where they come in; beyond that TypeScript can't follow.
+  const storeOf = (kind: ReachKind) => (isRbac(kind) ? rbac : network) as unknown as Store
+
+  function changed(kind: ReachKind, whom: Concerned | undefined): void {
+    if (isRbac(kind)) forgetAccounts(whom ?? 'all')
+    else forgetPods(() => true)
+  }
+
+  function escalations(account: Account): readonly Escalation[] | undefined {
+    if (!rbacKinds.every((kind) => known.has(kind))) return undefined
+    const key = keyOf(account)
+    const before = accounts.get(key)
+    if (before) return before.escalations
+    const found = escalationsOf(rbac.grantsOf(account))
+    accounts.set(key, { account, escalations: found })
+    return found
+  }
+
+  function build(pod: ReachPod, holdsToken: boolean): PodReach {
+    const node = nodeReachOf(pod)
+    const rights = holdsToken ? escalations(accountOf(pod)) : []
+    const network = networkOf(pod)
+    const reach = {
+      ...(network && network.data_stores.length > 0 && { data_stores: network.data_stores }),
+      ...(network && network.control_plane.length > 0 && { control_plane: network.control_plane }),
+      ...(node.exposures.length > 0 && { node: node.exposures.map(({ id, title, why }) => ({ id, title, why })) }),
+    }
+    return {
+      ...(rights && {
+        blast_radius: blastRadius({
+          escalations: rights,
+          exposures: node.exposures,
+          dataStores: (network?.data_stores ?? []).map(({ type, name }) => `${type} ${name}`),
+        }),
+      }),
+      ...(Object.keys(reach).length > 0 && { reach }),
+    }
+  }
+
+  function networkOf({ namespace, labels = {}, ips = [], hostIp, spec }: ReachPod) {
+    if (!networkKinds.every((kind) => known.has(kind))) return undefined
+    const { nodeName, hostNetwork } = spec
+    return network.reachOf({
+      ...{ namespace, labels, ips },
+      ...(hostNetwork && { hostNetwork }),
+      ...(nodeName && { nodeName }),
+      ...(hostIp && { hostIp }),
+    })
+  }
+
+  return {
+    replace(kind, objects) {
+      storeOf(kind).replace(kind, objects)
+      known.add(kind)
+      changed(kind, 'all')
+    },
+    put(kind, object) {
+      changed(kind, storeOf(kind).put(kind, object))
+    },
+    remove(kind, object) {
+      changed(kind, storeOf(kind).remove(kind, object))
+    },
+    forget(kind) {
+      if (!known.delete(kind)) return
+      storeOf(kind).replace(kind, [])
+      changed(kind, 'all')
+    },
+    labelsChanged: () => forgetPods(() => true),
+    isKnown: (kind) => known.has(kind),
+    escalationsOf: escalations,
+    reachOf(pod, holdsToken) {
+      const key = `${pod.uid} ${holdsToken}`
+      const before = pods.get(key)
+      if (before?.pod === pod) return before.reach
+      const reach = build(pod, holdsToken)
+      pods.set(key, { pod, reach })
+      return reach
+    },
+    revision: () => revision,
+    rbac,
+  }
+}
+
+const keyOf = ({ namespace, name }: Account) => `${namespace}/${name}`
+const accountOf = ({ namespace, serviceAccount }: ReachPod): Account => ({ namespace, name: serviceAccount })

@@ -1,0 +1,205 @@
+/**
+ * What it costs to know how far identities reach, at the size of a large cluster: `npm run bench:enrich`.
+ *
+ * 5,000 service accounts in 250 namespaces, 20,000 bindings of 1,000 roles, 500 Services of which one in five is a data
+ * store, 250 NetworkPolicies; a node with 110 pods. In one process on one core; what is told is the median of rounds, and
+ * the event's cost beside that of the same event without any of it.
+ */
+import type { V1ClusterRole, V1NetworkPolicy, V1Pod, V1RoleBinding, V1Service } from '@kubernetes/client-node'
+import { createEnricher } from '../../enrich/enricher.ts'
+import type { Identities } from '../../enrich/identities.ts'
+import { createPodTable, type Pod } from '../../enrich/pod-table.ts'
+import { createReach, networkKinds, type ReachKind, type ReachObjects, rbacKinds } from '../../enrich/reach.ts'
+import type { Event } from '../../sensor/event.ts'
+
+const sizes = { accounts: 5_000, namespaces: 250, bindings: 20_000, roles: 1_000, services: 500, pods: 110 }
+const rounds = 5
+const events = 100_000
+
+const range = (length: number) => Array.from({ length }, (_, n) => n)
+const at = <T>(values: readonly T[], n: number): T => values[n % values.length] as T
+const namespaceOf = (n: number) => `team-${n % sizes.namespaces}`
+const accountOf = (n: number) => ({ namespace: namespaceOf(n), name: `app-${Math.floor(n / sizes.namespaces)}` })
+const rbac = 'rbac.authorization.k8s.io'
+
+/** Rules as charts and operators have them; a few with teeth. */
+const rules = [
+  { apiGroups: [''], resources: ['configmaps', 'services', 'endpoints'], verbs: ['get', 'list', 'watch'] },
+  { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] },
+  { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
+  { apiGroups: ['apps'], resources: ['deployments', 'deployments/scale'], verbs: ['get', 'list', 'watch', 'patch'] },
+  { apiGroups: [''], resources: ['secrets'], verbs: ['get'], resourceNames: ['config'] },
+  { apiGroups: [''], resources: ['pods', 'pods/log'], verbs: ['get', 'list', 'watch'] },
+  { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch'] },
+  { apiGroups: [''], resources: ['pods/exec'], verbs: ['create'] },
+]
+const rulesOf = (n: number) => range(3 + (n % 4)).map((k) => at(rules, n * 7 + k * 3))
+
+const objects: { [K in ReachKind]: ReachObjects[K][] } = {
+  ClusterRole: range(sizes.roles / 2).map(
+    (n): V1ClusterRole => ({ metadata: { name: `role-${n}` }, rules: rulesOf(n) }),
+  ),
+  Role: range(sizes.roles / 2).map((n) => ({
+    metadata: { namespace: namespaceOf(n), name: 'role' },
+    rules: rulesOf(n),
+  })),
+  RoleBinding: range(sizes.bindings - 1_000).map((n): V1RoleBinding => {
+    const subject = n % 20 === 0 ? group(n) : { kind: 'ServiceAccount', ...accountOf(n) }
+    const roleRef = n % 3 === 0 ? { kind: 'Role', name: 'role' } : { kind: 'ClusterRole', name: `role-${n % 500}` }
+    return {
+      metadata: { namespace: namespaceOf(n + (n % 5)), name: `binding-${n}` },
+      subjects: [subject],
+      roleRef: { apiGroup: rbac, ...roleRef },
+    }
+  }),
+  ClusterRoleBinding: range(1_000).map((n) => ({
+    metadata: { name: `binding-${n}` },
+    subjects: [{ kind: 'ServiceAccount', ...accountOf(n * 5) }],
+    roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: `role-${n % 500}` },
+  })),
+  Service: range(sizes.services).map(
+    (n): V1Service => ({
+      metadata: { namespace: namespaceOf(n), name: `service-${n}` },
+      spec: { selector: { app: `app-${n % 20}` }, ports: [{ port: n % 5 === 0 ? 5432 : 8080 }] },
+    }),
+  ),
+  EndpointSlice: [],
+  NetworkPolicy: range(sizes.namespaces).map(
+    (n): V1NetworkPolicy => ({
+      metadata: { namespace: namespaceOf(n), name: 'default' },
+      spec: { podSelector: {}, ingress: [{ from: [{ podSelector: {} }] } as object] },
+    }),
+  ),
+}
+
+function group(n: number) {
+  return { kind: 'Group', apiGroup: rbac, name: `system:serviceaccounts:${namespaceOf(n)}` }
+}
+
+const containerId = (n: number) => n.toString(16).padStart(64, '0')
+const uid = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
+const pod = (n: number): V1Pod => ({
+  metadata: { uid: uid(n), namespace: namespaceOf(n), name: `pod-${n}`, labels: { app: `app-${n % 20}` } },
+  spec: { nodeName: 'node', serviceAccountName: accountOf(n * 41).name, containers: [{ name: 'app', image: 'app:1' }] },
+  status: {
+    podIPs: [{ ip: `10.0.0.${n}` }],
+    containerStatuses: [
+      {
+        name: 'app',
+        image: 'app:1',
+        imageID: '',
+        ready: true,
+        restartCount: 0,
+        containerID: `containerd://${containerId(n)}`,
+      },
+    ],
+  },
+})
+
+const milliseconds = (work: () => void): number => {
+  const since = performance.now()
+  work()
+  return performance.now() - since
+}
+const sorted = (values: readonly number[]) => [...values].sort((one, other) => one - other)
+const quantile = (values: readonly number[], share: number) =>
+  sorted(values)[Math.floor((values.length - 1) * share)] ?? 0
+const tell = (what: string, value: number, unit: string) =>
+  process.stdout.write(`${what.padEnd(58)} ${value.toFixed(2).padStart(10)} ${unit}\n`)
+
+function filled() {
+  const reach = createReach({ namespaceLabels: () => ({}) })
+  for (const kind of [...rbacKinds, ...networkKinds]) reach.replace(kind, objects[kind] as never)
+  return reach
+}
+
+// Memory: what remains of a copy of the objects, as they come from the API server.
+globalThis.gc?.()
+const before = process.memoryUsage().heapUsed
+const text = Object.fromEntries([...rbacKinds, ...networkKinds].map((kind) => [kind, JSON.stringify(objects[kind])]))
+const textSize = Object.values(text).reduce((sum, one) => sum + one.length, 0)
+const kept = createReach({ namespaceLabels: () => ({}) })
+for (const kind of [...rbacKinds, ...networkKinds]) kept.replace(kind, JSON.parse(text[kind] ?? '[]'))
+for (const key of Object.keys(text)) delete text[key]
+globalThis.gc?.()
+const memory = process.memoryUsage().heapUsed - before
+kept.revision()
+tell('objects as JSON', textSize / 2 ** 20, 'MiB')
+tell('heap for what is kept of them', memory / 2 ** 20, globalThis.gc ? 'MiB' : 'MiB (run with --expose-gc)')
+
+const fill = range(rounds).map(() => milliseconds(filled))
+tell(`take in ${sizes.bindings} bindings, ${sizes.roles} roles, ${sizes.services} Services`, quantile(fill, 0.5), 'ms')
+
+const score = range(rounds).map(() => {
+  const reach = filled()
+  return milliseconds(() => {
+    for (const n of range(sizes.accounts)) reach.escalationsOf(accountOf(n))
+  })
+})
+tell(`full score of ${sizes.accounts} accounts`, quantile(score, 0.5), 'ms (to be below 2000)')
+
+const reach = filled()
+for (const n of range(sizes.accounts)) reach.escalationsOf(accountOf(n))
+const one = range(500).map((n) => {
+  const binding = at(objects.RoleBinding, n * 20 + 1)
+  const changed = { ...binding, roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: `role-${(n + 7) % 500}` } }
+  const [subject] = binding.subjects ?? []
+  return milliseconds(() => {
+    reach.put('RoleBinding', changed)
+    reach.escalationsOf({ namespace: subject?.namespace ?? '', name: subject?.name ?? '' })
+  })
+})
+tell('one changed binding, its account scored anew: median', quantile(one, 0.5), 'ms (to be below 10)')
+tell('                                              p99', quantile(one, 0.99), 'ms')
+
+const table = createPodTable(() => 0)
+const pods = range(sizes.pods).flatMap((n) => table.put(pod(n)) ?? [])
+const reachOfPods = range(rounds).map(() => {
+  const fresh = filled()
+  return milliseconds(() => {
+    for (const pod of pods) fresh.reachOf(pod, true)
+  })
+})
+tell(`reach of the ${sizes.pods} pods of a node, everything new`, quantile(reachOfPods, 0.5), 'ms')
+
+/** Microseconds of each event of an enricher, in batches of a hundred: a clock tick is longer than an event. */
+function perEvent(identities: Pick<Identities, 'revision' | 'state' | 'detailOf' | 'settled'> | undefined): number[] {
+  const enricher = createEnricher({
+    cgroups: {
+      pathOf: ({ cgroupId = '0' }) =>
+        `/kubepods/burstable/pod${uid(Number(cgroupId))}/${containerId(Number(cgroupId))}`,
+      made() {},
+      removed() {},
+    },
+    pods: { podOf: table.podOf, containerOf: table.containerOf, state: () => 'live' },
+    ...(identities && { identities }),
+    host: { name: 'node' },
+    nodeName: 'node',
+    emit() {},
+  })
+  const batches: number[] = []
+  for (let n = 0; n < events / 100; n++) {
+    const batch = range(100).map((k): Event => ({ type: 'exec', time: k, process: { pid: k } }))
+    const ms = milliseconds(() => {
+      for (const [k, event] of batch.entries()) enricher.push(event, { cgroupId: String((n + k) % sizes.pods) })
+    })
+    batches.push((ms * 1_000) / 100)
+  }
+  enricher.close()
+  return batches
+}
+
+const withReach = {
+  revision: reach.revision,
+  state: () => 'live' as const,
+  settled: () => true,
+  detailOf: (pod: Pod) => reach.reachOf(pod, true),
+}
+perEvent(undefined)
+perEvent(withReach)
+const [bare, added] = [perEvent(undefined), perEvent(withReach)]
+tell('an event without reach: median', quantile(bare, 0.5), 'us')
+tell('                        p99', quantile(bare, 0.99), 'us')
+tell('an event with reach:    median', quantile(added, 0.5), 'us')
+tell('                        p99', quantile(added, 0.99), 'us')
+tell('added:                  median', quantile(added, 0.5) - quantile(bare, 0.5), 'us')
