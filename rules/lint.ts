@@ -1,6 +1,7 @@
 /** What is wrong with rule files (errors: they can't be used), and what an author should look at again (warnings). */
 import { canHold, deadBranches } from './dead.ts'
 import { dearness } from './explain.ts'
+import { sentForRule } from './kernel.ts'
 import { inspectBeside } from './load.ts'
 import { excludes } from './phase.ts'
 import { type JsonPath, type Problem, problemIn } from './problem.ts'
@@ -122,6 +123,20 @@ function dead(rule: Rule): Problem[] {
   ]
 }
 
+/** What makes the kernel slow: where it can't tell by a name which opens a rule is about, it sends them all. */
+function everyOpen(rule: Rule): Problem[] {
+  return sentForRule(rule)
+    .filter(({ cost }) => cost === 'every open')
+    .map(({ words, cost_words }) =>
+      problemIn(rule.file, {
+        path: rule.path,
+        found: `rule ${rule.id}, for which the kernel sends ${words.join('; or ')}: ${cost_words}`,
+        expected:
+          'a name that the kernel can look for, in each alternative: file.name, file.path or file.directory with equals, in, startsWith a directory or endsWith from a slash on; or file.access for changes alone',
+      }),
+    )
+}
+
 /** What makes the sensor slow. */
 function dear(rule: Rule): Problem[] {
   const found = dearness(rule)
@@ -142,6 +157,7 @@ export const lintRule = (rule: Rule, now: number): Problem[] => [
   ...expiring(rule, now),
   ...dead(rule),
   ...dear(rule),
+  ...everyOpen(rule),
 ]
 
 /**

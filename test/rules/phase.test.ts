@@ -115,6 +115,7 @@ test('an annotation that does not hold is logged and counted once for its pod, a
     metrics,
     log,
     exporters: () => [],
+    redact: (alert) => alert,
     sensor: () => ({ node: 'n', lostEvents: 0 }),
   })
   const late = Date.parse('2027-01-02T00:00:00Z')
