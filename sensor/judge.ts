@@ -6,6 +6,7 @@ import { createEngine, type Engine } from '../rules/engine.ts'
 import type { RuleSet } from '../rules/rule.ts'
 import type { Alert } from './alert.ts'
 import { createAlert } from './alerts.ts'
+import { refusalsOnce } from './break-glass.ts'
 import type { Event } from './event.ts'
 import { createStormFold } from './storm.ts'
 
@@ -30,6 +31,11 @@ export function createJudge(options: {
   let fold = createStormFold()
   let evaluations = 0
 
+  const refused = refusalsOnce(({ pod, namespace, why, detail }) => {
+    metrics.breakGlassRefused.inc({ reason: why })
+    log.warn({ pod, namespace }, `break-glass does not hold: ${detail}`)
+  })
+
   const use = (rules: RuleSet) => {
     engine = createEngine(rules, {
       onError(rule, error) {
@@ -41,6 +47,7 @@ export function createJudge(options: {
         metrics.ruleExceptionsExpired.inc({ rule })
         log.warn({ rule, owner, reason, expires }, 'an exception has expired: the rule alerts again where it held')
       },
+      onRefused: refused,
       onEvicted: (rule, kind) => metrics.ruleStateEvictions.inc({ rule, kind }),
     })
     evaluations = 0
