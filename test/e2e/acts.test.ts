@@ -3,13 +3,13 @@ import { afterAll, beforeAll, describe, expect } from 'vitest'
 import type { Alert } from '../../sensor/alert.ts'
 import { packs } from '../acts/proofs.ts'
 import { containers, onHost } from './container.ts'
-import { kernelTest, type Sensor, settled, startSensor } from './sensor.ts'
+import { kernelTest, type Sensor, startSensor } from './sensor.ts'
 
 const own = containers('acts')
 let sensor: Sensor
 beforeAll(async () => {
-  sensor = await startSensor()
-})
+  sensor = await startSensor({ patience: 100_000 })
+}, 110_000)
 afterAll(async () => {
   await sensor?.stop()
   own.close()
@@ -27,7 +27,6 @@ describe.concurrent.each(Object.entries(packs))('the pack %s', (_, acts) => {
         const container = act.host === true ? undefined : own.make()
         const { pid, code, stderr } = await (container?.run ?? onHost)(act.script)
         expect(code, stderr).toBe(0)
-        await settled(sensor)
         const mine = (alert: Alert) => (container ? alert.container?.id === container.id : within(pid, alert))
         await sensor.alerts
           .first((alert) => mine(alert) && alert.rule.id === act.rule, 5_000)
