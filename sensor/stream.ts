@@ -168,7 +168,8 @@ export function openStream(options: {
   /** Resolves when the new program tells; rejects, and the one before goes on, if it can't be attached. */
   const replace = async () => {
     const handover = createHandover<Act>(order.push)
-    const next = { act: handover.coming }
+    // Whose it is must be known from its first act on.
+    const next = { act: (act: Act) => (act.act === 'sensor' ? order.push(act) : handover.coming(act)) }
     telling.act = handover.leaving
     successor = probe([chunk], next)
     try {
