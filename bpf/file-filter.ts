@@ -91,9 +91,9 @@ export function sends(filter: FileFilter, components: readonly string[], conditi
   return found.some((one) => (one & conditions) !== 0)
 }
 
-/** Whether it sends one that failed. */
+/** Whether it sends one that failed. Of what the program passed it has the beginning alone. */
 export const sendsFailed = (filter: FileFilter, requested: string, conditions: number): boolean =>
-  ((filter.anyFailed | (filter.requested.get(requested) ?? 0)) & conditions) !== 0
+  ((filter.anyFailed | (filter.requested.get(requested.slice(0, requestedMax)) ?? 0)) & conditions) !== 0
 
 const union = (table: ReadonlyMap<unknown, number>) => [...table.values()].reduce((all, one) => all | one, 0)
 

@@ -12,6 +12,7 @@ import { fitting, type Tracepoints } from './tracepoints.ts'
 const families: { fragment: string; wantedBy?: EventType[]; unless?(interests: readonly Interest[]): boolean }[] = [
   { fragment: 'self' },
   { fragment: 'heartbeat' },
+  { fragment: 'flush' },
   { fragment: 'cgroup' },
   { fragment: 'fork' },
   { fragment: 'exec' },
@@ -49,6 +50,7 @@ const constants: Record<string, number | bigint> = {
   ...sections,
   ...limits,
   ...sets,
+  FLUSH_MS: 2,
   FILTER_DEPTH: 20,
   REQUESTED_LOOKED_AT: requestedMax + 1,
   O_ACCMODE: 3, // include/uapi/asm-generic/fcntl.h
@@ -234,7 +236,7 @@ function emit(record: string, fields: string[], file: string): string {
       `bpf/${file}: emit ${record}: fields ${given.map(([key]) => key)}; records.ts has ${Object.keys(layout.fields)}`,
     )
   const formats = expected.map(([, kind]) => (kind === 'bytes' ? '%rh' : kind === 'id' ? '%llu' : '%lld'))
-  return `printf("${layout.tag} ${formats.join(' ')}\\n", ${given.map(([, value]) => value).join(', ')});${isPart(record) ? ' $parts = $parts + 1;' : ''}`
+  return `printf("${layout.tag} ${formats.join(' ')}\\n", ${given.map(([, value]) => value).join(', ')});${isPart(record) ? ' $parts = $parts + 1;' : ' @unsent = 1;'}`
 }
 
 const isPart = (record: string) => (parts as readonly string[]).includes(record)

@@ -48,6 +48,7 @@ export interface Metrics {
   readonly ruleEvaluations: Counter
   readonly ruleErrors: Counter<'rule'>
   readonly ruleExceptionsExpired: Counter<'rule'>
+  readonly breakGlassRefused: Counter<'reason'>
   readonly ruleStateEvictions: Counter<'rule' | 'kind'>
   /** Seconds. */
   readonly eventLatency: Histogram
@@ -128,6 +129,12 @@ export function createMetrics(): Metrics {
       name: 'nightjar_rule_exceptions_expired_total',
       help: 'Exceptions of rules that came to their end: the rule alerts again where they held.',
       labelNames: ['rule'],
+      registers,
+    }),
+    breakGlassRefused: new Counter({
+      name: 'nightjar_break_glass_refused_total',
+      help: 'Pods whose break-glass annotation did not hold when it was asked for, by reason: expired, malformed.',
+      labelNames: ['reason'],
       registers,
     }),
     ruleStateEvictions: new Counter({

@@ -9,6 +9,7 @@ import { compileField, type Getter } from './fields.ts'
 import { createFold, type Folded } from './fold.ts'
 import { keyOf } from './key.ts'
 import { compileMessage } from './message.ts'
+import { compilePhase, type OnRefused } from './phase.ts'
 import type { Exception, Rule, RuleSet } from './rule.ts'
 import { createSequence, type Follow } from './sequence.ts'
 import { type Count, createThreshold } from './threshold.ts'
@@ -32,6 +33,11 @@ export interface EngineOptions {
    * Called once for each exception, with the first event that it no longer holds for, whether or not the rule matches.
    */
   readonly onExpired?: (ruleId: string, exception: Exception) => void
+  /**
+   * A pod asks for break-glass by an annotation that has expired or can't be read, and a rule or an exception that
+   * would have held does not. Called each time.
+   */
+  readonly onRefused?: OnRefused
   /** The memory of a rule was full, and a key forgotten that a sequence or a threshold might still have needed. */
   readonly onEvicted?: (ruleId: string, what: 'sequence' | 'threshold') => void
 }
@@ -61,13 +67,15 @@ interface Compiled {
   disabled: boolean
   readonly when: Test
   readonly unless: readonly Unless[]
+  readonly isInPhase: Test
   readonly follow: Follow | undefined
   readonly count: Count | undefined
   readonly message: (event: Event) => string
   readonly groupBy: readonly Getter[]
 }
 
-function compileRule(rule: Rule, position: number, shared: Shared, { onEvicted }: EngineOptions): Compiled {
+function compileRule(rule: Rule, position: number, shared: Shared, options: EngineOptions): Compiled {
+  const { onEvicted, onRefused = () => undefined } = options
   const { id, sequence, threshold } = rule
   return {
     rule,
@@ -75,7 +83,11 @@ function compileRule(rule: Rule, position: number, shared: Shared, { onEvicted }
     foundFor: 0,
     disabled: false,
     when: compile(rule.when, shared),
-    unless: rule.unless.map(({ when, expires = Infinity }) => ({ holds: compile(when, shared), expires })),
+    unless: rule.unless.map(({ when, expires = Infinity, phase }) => {
+      const [asked, isInPhase] = [compile(when, shared), compilePhase(phase, onRefused)]
+      return { holds: phase ? (event) => asked(event) && isInPhase(event) : asked, expires }
+    }),
+    isInPhase: compilePhase(rule.phase, onRefused),
     follow: sequence && createSequence(sequence, () => onEvicted?.(id, 'sequence'), shared),
     count: threshold && createThreshold(threshold, () => onEvicted?.(id, 'threshold')),
     message: compileMessage(rule.message),
@@ -161,10 +173,12 @@ export function createEngine({ rules }: RuleSet, options: EngineOptions): Engine
 
   const expire = onExpired && tellExpired(rules, onExpired)
 
-  const isExcepted = ({ rule, unless }: Compiled, event: Event): boolean => {
-    if (!unless.some(({ holds, expires }) => event.time < expires && holds(event))) return false
+  /** Does what the rule found on this event count: is it the rule's phase, and no exception's case? */
+  const counts = ({ rule, unless, isInPhase }: Compiled, event: Event): boolean => {
+    if (!isInPhase(event)) return false
+    if (!unless.some(({ holds, expires }) => event.time < expires && holds(event))) return true
     onSuppressed(rule.id, 'exception')
-    return true
+    return false
   }
 
   /** What has come together with this event: it alone, or with those that a threshold counted or a sequence followed. */
@@ -172,10 +186,10 @@ export function createEngine({ rules }: RuleSet, options: EngineOptions): Engine
     const { when, follow, count } = compiled
     const { time } = event
     if (follow) {
-      const earlier = follow(event, () => !isExcepted(compiled, event))
+      const earlier = follow(event, () => counts(compiled, event))
       return earlier && { earlier, count: 1, firstSeen: Math.min(time, earlier[0]?.time ?? time), lastSeen: time }
     }
-    if (!when(event) || isExcepted(compiled, event)) return undefined
+    if (!when(event) || !counts(compiled, event)) return undefined
     if (count === undefined) return { earlier: none, count: 1, firstSeen: time, lastSeen: time }
     const counted = count(event)
     return counted && { earlier: none, ...counted }

@@ -4,6 +4,8 @@ import { type Clue, cluesOf } from './clues.ts'
 import { type Condition, testsIn } from './condition.ts'
 import { canHold } from './dead.ts'
 import type { Field } from './fields.ts'
+import { inLines, sentForRule } from './kernel.ts'
+import { phaseInWords } from './phase.ts'
 import type { Rule } from './rule.ts'
 import { inWords, listed } from './words.ts'
 
@@ -119,8 +121,15 @@ function conditionLines(rule: Rule): string[] {
 }
 
 function exceptionLines({ unless }: Rule): string[] {
-  return unless.flatMap(({ when, reason, owner, expires }) => [
-    `Not, however, where (${reason}${owner ? `; ask ${owner}` : ''}${expires ? `; until ${new Date(expires).toISOString()}` : ''}):`,
+  return unless.flatMap(({ when, reason, owner, expires, phase }) => [
+    `Not, however, where (${[
+      reason,
+      owner && `ask ${owner}`,
+      expires && `until ${new Date(expires).toISOString()}`,
+      phase && `only ${phaseInWords(phase)}`,
+    ]
+      .filter(Boolean)
+      .join('; ')}):`,
     ...below(inWords(when)),
   ])
 }
@@ -147,6 +156,7 @@ export function explain(rule: Rule): string {
     ['', rule.changedBy.map((file) => `Changed by ${file}.`)],
     ['', rule.description ? [rule.description] : []],
     ['Alerts when', conditionLines(rule)],
+    ['', rule.phase ? [`Only ${phaseInWords(rule.phase)}.`] : []],
     ['', exceptionLines(rule)],
     [
       'Repeats',
@@ -158,7 +168,8 @@ export function explain(rule: Rule): string {
     ],
     ['Fields', fields.map(({ name, description }) => `${name.padEnd(width)}  ${description}`)],
     ['Interest: what the sensor has to see', interests.map(interestInWords)],
-    ['Cost', [`${cost}${dear ? `; searches ${dear.field.name} of each ${dear.type} event` : ''}`]],
+    ['Kernel: what it sends for the rule', sentForRule(rule).flatMap(inLines)],
+    ['Engine', [`${cost}${dear ? `; searches ${dear.field.name} of each ${dear.type} event` : ''}`]],
     ['False positives', rule.falsePositives],
     ['Tags', tags.map(([framework, identifiers]) => `${framework}: ${identifiers.join(', ')}`)],
     ['Runbook', rule.runbook ? [rule.runbook] : []],

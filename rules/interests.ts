@@ -166,8 +166,15 @@ function alternativesOf(condition: Condition, type: EventType): Alternatives {
 }
 
 /** What one rule needs of events of one type; none if it can't match any. */
-export const interestsOf = (rule: Rule, type: EventType): readonly Interest[] =>
-  canHold(rule.when, type, 'open') ? alternativesOf(rule.when, type) : []
+export function interestsOf(rule: Rule, type: EventType): readonly Interest[] {
+  if (!canHold(rule.when, type, 'open')) return []
+  const alternatives = alternativesOf(rule.when, type)
+  return isOfContainers(rule) ? conjunction(alternatives, [{ inContainer: true }]) : alternatives
+}
+
+/** These phases are a container's. Of a sequence only the last event is asked, not those that come before. */
+const isOfContainers = ({ phase, sequence }: Rule): boolean =>
+  phase !== undefined && phase.kind !== 'steady' && sequence === undefined
 
 /** What all rules together need. */
 export function interests(rules: readonly Rule[]): Interests {

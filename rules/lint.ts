@@ -1,7 +1,9 @@
 /** What is wrong with rule files (errors: they can't be used), and what an author should look at again (warnings). */
 import { canHold, deadBranches } from './dead.ts'
 import { dearness } from './explain.ts'
+import { sentForRule } from './kernel.ts'
 import { inspectBeside } from './load.ts'
+import { excludes } from './phase.ts'
 import { type JsonPath, type Problem, problemIn } from './problem.ts'
 import type { Rule } from './rule.ts'
 import { inWords } from './words.ts'
@@ -101,8 +103,16 @@ function dead(rule: Rule): Problem[] {
     ]
   })
   const idleExceptions = unless.filter((one) => !rule.completedOn.some((type) => canHold(one.when, type, 'open')))
+  const idleByPhase = unless.filter((one) => one.phase && rule.phase && excludes(one.phase, rule.phase))
   return [
     ...problems,
+    ...idleByPhase.map((one) =>
+      problemIn(one.file, {
+        path: [...one.path, 'phase'],
+        found: `an exception of rule ${id} for a phase in which the rule never matches`,
+        expected: 'no such exception, or another phase for one of the two',
+      }),
+    ),
     ...idleExceptions.map((one) =>
       problemIn(one.file, {
         path: [...one.path, 'when'],
@@ -111,6 +121,20 @@ function dead(rule: Rule): Problem[] {
       }),
     ),
   ]
+}
+
+/** What makes the kernel slow: where it can't tell by a name which opens a rule is about, it sends them all. */
+function everyOpen(rule: Rule): Problem[] {
+  return sentForRule(rule)
+    .filter(({ cost }) => cost === 'every open')
+    .map(({ words, cost_words }) =>
+      problemIn(rule.file, {
+        path: rule.path,
+        found: `rule ${rule.id}, for which the kernel sends ${words.join('; or ')}: ${cost_words}`,
+        expected:
+          'a name that the kernel can look for, in each alternative: file.name, file.path or file.directory with equals, in, startsWith a directory or endsWith from a slash on; or file.access for changes alone',
+      }),
+    )
 }
 
 /** What makes the sensor slow. */
@@ -127,16 +151,22 @@ function dear(rule: Rule): Problem[] {
   ]
 }
 
+/** What an author should look at again in one rule. `now` is Unix time in milliseconds. */
+export const lintRule = (rule: Rule, now: number): Problem[] => [
+  ...warningsOf(rule),
+  ...expiring(rule, now),
+  ...dead(rule),
+  ...dear(rule),
+  ...everyOpen(rule),
+]
+
 /**
  * Everything there is to say about the rules in these files and folders. Never throws for what it reads. `now` is Unix
  * time in milliseconds: exceptions expire.
  */
 export async function lint(paths: readonly string[], now: number = Date.now()): Promise<Finding[]> {
   const { ruleSet, problems, isOurs } = await inspectBeside(paths)
-  const warnings = [
-    ...ruleSet.remarks,
-    ...ruleSet.rules.flatMap((rule) => [...warningsOf(rule), ...expiring(rule, now), ...dead(rule), ...dear(rule)]),
-  ]
+  const warnings = [...ruleSet.remarks, ...ruleSet.rules.flatMap((rule) => lintRule(rule, now))]
   return [
     ...problems.filter(isOurs).map((problem) => ({ ...problem, severity: 'error' as const })),
     ...warnings.filter(isOurs).map((problem) => ({ ...problem, severity: 'warning' as const })),

@@ -1,12 +1,12 @@
 /**
- * A pack changes the rules of another without copying them: their severity, whether they are enabled, more exceptions
- * and tags, the runbook, how their repeats are folded. What the override leaves out stays as it is, and so the rule
+ * A pack changes the rules of another without copying them: their severity, whether they are enabled, their phase, more
+ * exceptions and tags, the runbook, how their repeats are folded. What the override leaves out stays as it is, and so the rule
  * goes on being maintained by whoever ships it.
  */
 import { type Draft, type Shelf, surroundingsOf } from './draft.ts'
 import { isObject } from './json.ts'
 import { type Fault, type JsonPath, nearest, type Problem, problemIn, show } from './problem.ts'
-import { readDuration, readExceptions, readFields } from './read-parts.ts'
+import { readDuration, readExceptions, readFields, readPhase } from './read-parts.ts'
 import type { Rule } from './rule.ts'
 import type { OverrideSource } from './schema.ts'
 
@@ -69,6 +69,7 @@ function override(rule: Rule, raw: Record<string, unknown>, path: JsonPath, draf
   }
   const surroundings = surroundingsOf(draft, shelf, rule.completedOn, report)
   const unless = readExceptions(raw.unless, [...path, 'unless'], draft.file, surroundings)
+  const phase = readPhase(raw.phase, [...path, 'phase'], surroundings)
   const groupBy = 'groupBy' in raw ? readFields(raw.groupBy, [...path, 'groupBy'], surroundings) : rule.groupBy
   const window = readDuration(raw.window, [...path, 'window'], report) ?? rule.window
   if (groupBy.length > 0 !== window > 0 && isSound) {
@@ -88,6 +89,7 @@ function override(rule: Rule, raw: Record<string, unknown>, path: JsonPath, draf
     ...(runbook !== undefined && { runbook }),
     tags: { ...rule.tags, ...Object.fromEntries(added) },
     unless: [...rule.unless, ...unless],
+    ...(phase && { phase }),
     groupBy,
     window,
     changedBy: [...rule.changedBy, draft.file],

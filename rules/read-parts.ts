@@ -5,7 +5,8 @@ import { looksLikeExpiry, parseExpiry } from './expiry.ts'
 import type { Field } from './fields.ts'
 import { isObject } from './json.ts'
 import { type Template, templateParts } from './message.ts'
-import { type Fault, type JsonPath, show } from './problem.ts'
+import { fieldOfPhase, type Phase, parsePhase, phaseNames } from './phase.ts'
+import { type Fault, type JsonPath, nearest, show } from './problem.ts'
 import type { Exception } from './rule.ts'
 
 export const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
@@ -31,17 +32,30 @@ export function readExceptions(raw: unknown, path: JsonPath, file: string, surro
     }
     if (when === undefined) return []
     const { owner } = exception
+    const phase = readPhase(exception.phase, [...at, 'phase'], surroundings)
     return [
       {
         when,
         reason: textOf(exception.reason),
         ...(typeof owner === 'string' && { owner }),
         ...(expires !== undefined && { expires }),
+        ...(phase && { phase }),
         file,
         path: at,
       },
     ]
   })
+}
+
+/** The phase, if there is one and the events can tell it. */
+export function readPhase(raw: unknown, path: JsonPath, surroundings: Surroundings): Phase | undefined {
+  if (raw === undefined) return undefined
+  const phase = parsePhase(raw)
+  if (phase) return readField(fieldOfPhase(phase), path, surroundings) && phase
+  const expected = `${phaseNames.join(', ')}, or a startup of another length such as { "startup": "2m" }, { "steady": "2m" }`
+  const suggestion = typeof raw === 'string' ? nearest(raw, [...phaseNames]) : undefined
+  surroundings.report({ path, found: show(raw), expected, suggestion })
+  return undefined
 }
 
 export function readTemplate(raw: unknown, path: JsonPath, surroundings: Surroundings): Template {

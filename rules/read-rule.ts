@@ -4,7 +4,7 @@ import type { EventType } from '../sensor/event.ts'
 import { type Draft, type Shelf, surroundingsOf } from './draft.ts'
 import { isObject } from './json.ts'
 import type { Fault, JsonPath } from './problem.ts'
-import { readDuration, readExceptions, readFields, readSized, readTemplate } from './read-parts.ts'
+import { readDuration, readExceptions, readFields, readPhase, readSized, readTemplate } from './read-parts.ts'
 import { readSequence, readThreshold, typesIn, whenOf } from './read-stateful.ts'
 import type { Rule, RuleTest, Sequence } from './rule.ts'
 import type { RuleSource } from './schema.ts'
@@ -22,6 +22,7 @@ export function readRule(
   const found = 'sequence' in raw ? readSteps(raw, path, around, report) : readPlain(raw, path, around, report)
   const surroundings = around(found?.completedOn ?? typesIn(raw.on))
   const unless = readExceptions(raw.unless, [...path, 'unless'], draft.file, surroundings)
+  const phase = readPhase(raw.phase, [...path, 'phase'], surroundings)
   const message = readTemplate(raw.message, [...path, 'message'], surroundings)
   const groupBy = readFields(raw.groupBy, [...path, 'groupBy'], surroundings)
   const window = readWindow(raw, path, report)
@@ -34,6 +35,7 @@ export function readRule(
     falsePositives: source.false_positives ?? [],
     ...found,
     unless,
+    ...(phase && { phase }),
     severity: source.severity as Severity,
     message,
     tags: { mitre: [], owasp_nhi: [], nist_csf: [], maestro: [], ...source.tags },

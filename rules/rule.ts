@@ -4,6 +4,7 @@ import type { Event, EventType } from '../sensor/event.ts'
 import type { Condition } from './condition.ts'
 import type { Field } from './fields.ts'
 import type { Template } from './message.ts'
+import type { Phase } from './phase.ts'
 import type { JsonPath, Problem } from './problem.ts'
 
 /** When it holds, what the rule matched is expected and raises no alert. */
@@ -14,6 +15,8 @@ export interface Exception {
   readonly owner?: string
   /** From this moment on (Unix time in milliseconds, compared with the event's) it no longer holds. */
   readonly expires?: number
+  /** It holds in this phase alone. */
+  readonly phase?: Phase
   /** Where it stands: in the file of its rule, or of the pack that overrides it. */
   readonly file: string
   readonly path: JsonPath
@@ -66,6 +69,8 @@ export interface Rule {
   readonly sequence?: Sequence
   readonly threshold?: Threshold
   readonly unless: readonly Exception[]
+  /** It matches in this phase alone: asked of the event that the alert is about. */
+  readonly phase?: Phase
   readonly severity: Severity
   readonly message: Template
   /** Framework (`mitre`, `owasp_nhi`, `nist_csf`, `maestro`) to the identifiers in it. */

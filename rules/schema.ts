@@ -10,6 +10,7 @@ import { listReference } from './condition.ts'
 import { expiryPattern } from './expiry.ts'
 import { type Field, fields } from './fields.ts'
 import { operatorsFor, semantics } from './operators.ts'
+import { breakGlassAnnotation, phaseNames, usualStartup } from './phase.ts'
 
 export const schemaId = 'https://nightjar.dev/rules/v1.json'
 
@@ -25,6 +26,7 @@ interface Parts {
   fieldName: TSchema
   /** What the events of a sequence have in common. */
   join: TSchema
+  phase: TSchema
   listEntry: TSchema
   event: TSchema
 }
@@ -47,6 +49,7 @@ function exceptionOf<T extends Parts>(parts: T) {
           'RFC 3339. Until the end of that day in UTC, or until that time, the exception holds; after it the rule alerts again. Compared with the time of the event.',
         ),
       ),
+      phase: Type.Optional(parts.phase),
     },
     strict,
   )
@@ -74,6 +77,7 @@ function changeable<T extends Parts>(parts: T) {
       description: 'Within the window, matches with equal values of these fields are one alert. Needs "window".',
     }),
     window: duration('For how long after the first match its repeats are folded. Needs "groupBy".'),
+    phase: parts.phase,
   }
 }
 
@@ -107,7 +111,7 @@ function sequenceOf<T extends Parts>(parts: T) {
 }
 
 function overrideOf<T extends Parts>(parts: T) {
-  const { severity, unless, tags, runbook, enabled, groupBy, window } = changeable(parts)
+  const { severity, unless, tags, runbook, enabled, groupBy, window, phase } = changeable(parts)
   return Type.Object(
     {
       rule: matching(
@@ -122,13 +126,14 @@ function overrideOf<T extends Parts>(parts: T) {
       runbook: Type.Optional(runbook),
       groupBy: Type.Optional(groupBy),
       window: Type.Optional(window),
+      phase: Type.Optional(phase),
     },
     strict,
   )
 }
 
 function packOf<T extends Parts>(parts: T) {
-  const { severity, unless, tags, runbook, enabled, groupBy, window } = changeable(parts)
+  const { severity, unless, tags, runbook, enabled, groupBy, window, phase } = changeable(parts)
   const rule = Type.Object(
     {
       id: matching(
@@ -171,6 +176,7 @@ function packOf<T extends Parts>(parts: T) {
       enabled: Type.Optional(enabled),
       groupBy: Type.Optional(groupBy),
       window: Type.Optional(window),
+      phase: Type.Optional(phase),
       tests: Type.Optional(
         Type.Array(
           Type.Object(
@@ -249,6 +255,7 @@ const Pack = packOf({
   condition: Type.Unknown(),
   fieldName: Type.String({ title: 'the name of a field' }),
   join: Type.Unknown(),
+  phase: Type.Unknown(),
   listEntry: Type.Unknown(),
   event: Type.Unsafe(partOfEvent()),
 })
@@ -325,6 +332,14 @@ function conditionSchema(): TSchema {
   })
 }
 
+function phaseSchema(): TSchema {
+  const length = duration('How long the startup lasts, from the start of the container.')
+  const member = (kind: 'startup' | 'steady') => Type.Object({ [kind]: length }, strict)
+  return Type.Union([Type.Enum([...phaseNames]), member('startup'), member('steady')], {
+    description: `Only then does it hold. startup: the first ${usualStartup / 1000} s of the container, or as long as { "startup": "2m" } says. steady: all the rest, and wherever the start is not known. break-glass: the pod's annotation ${breakGlassAnnotation} says who broke the glass and until when. The time of the event counts.`,
+  })
+}
+
 /** The published schema, as rules/schema.json holds it. */
 export function publishedSchema(): Plain {
   const kinds = Object.fromEntries([...fields.values()].map((field) => [kindOf(field), askedOf(field)]))
@@ -337,6 +352,7 @@ export function publishedSchema(): Plain {
       description:
         'What the events have in common: the container (the host counts as one), the values of fields, or process_tree: the parent of the process of the first step, and all that descends from it.',
     }),
+    phase: definition('phase'),
     listEntry: Type.Union([
       scalar,
       Type.Object({ value: scalar, note: text('What the value is, or where it comes from.') }, strict),
@@ -357,6 +373,7 @@ export function publishedSchema(): Plain {
       JSON.stringify({
         condition: conditionSchema(),
         field_tests: fieldTestsSchema(),
+        phase: phaseSchema(),
         ...kinds,
         event: partOfEvent(),
       }),

@@ -6,7 +6,9 @@ import { createEngine, type Engine } from '../rules/engine.ts'
 import type { RuleSet } from '../rules/rule.ts'
 import type { Alert } from './alert.ts'
 import { createAlert } from './alerts.ts'
+import { refusalsOnce } from './break-glass.ts'
 import type { Event } from './event.ts'
+import { createStormFold } from './storm.ts'
 
 export interface Judge {
   judge(event: Event): void
@@ -26,7 +28,13 @@ export function createJudge(options: {
 }): Judge {
   const { metrics, log, exporters, sensor, redact } = options
   let engine: Engine
+  let fold = createStormFold()
   let evaluations = 0
+
+  const refused = refusalsOnce(({ pod, namespace, why, detail }) => {
+    metrics.breakGlassRefused.inc({ reason: why })
+    log.warn({ pod, namespace }, `break-glass does not hold: ${detail}`)
+  })
 
   const use = (rules: RuleSet) => {
     engine = createEngine(rules, {
@@ -39,9 +47,11 @@ export function createJudge(options: {
         metrics.ruleExceptionsExpired.inc({ rule })
         log.warn({ rule, owner, reason, expires }, 'an exception has expired: the rule alerts again where it held')
       },
+      onRefused: refused,
       onEvicted: (rule, kind) => metrics.ruleStateEvictions.inc({ rule, kind }),
     })
     evaluations = 0
+    fold = createStormFold()
   }
   use(options.rules)
 
@@ -51,7 +61,12 @@ export function createJudge(options: {
       const matches = engine.judge(event)
       metrics.ruleEvaluations.inc(engine.evaluations() - evaluations)
       evaluations = engine.evaluations()
-      for (const match of matches) {
+      for (const each of matches) {
+        const match = fold(each)
+        if (match === undefined) {
+          metrics.alertsSuppressed.inc({ rule: each.rule.id, reason: 'folded' })
+          continue
+        }
         const alert = redact(createAlert(match, sensor()))
         metrics.alerts.inc({ rule: alert.rule.id, severity: alert.severity })
         for (const exporter of exporters()) exporter.send(alert)

@@ -145,7 +145,7 @@ export function startProbe(options: ProbeOptions): Probe {
       started.resolve()
     }
 
-    const bpftrace = spawn(options.command ?? 'bpftrace', ['-B', 'line', '-'], {
+    const bpftrace = spawn(options.command ?? 'bpftrace', ['-B', 'full', '-'], {
       env: environment(chunk),
       stdio: ['pipe', 'pipe', 'pipe'],
     })

@@ -5,9 +5,11 @@
 import { Command, CommanderError, Option } from 'commander'
 import { explain, fieldsOf, interestOf } from '../../rules/explain.ts'
 import { fields } from '../../rules/fields.ts'
+import { inJson, sentForRule } from '../../rules/kernel.ts'
 import { lint } from '../../rules/lint.ts'
 import { builtinPacks, loadBeside } from '../../rules/load.ts'
 import { operatorsFor } from '../../rules/operators.ts'
+import { phaseInWords } from '../../rules/phase.ts'
 import { nearest, RuleError } from '../../rules/problem.ts'
 import { type Proof, prove } from '../../rules/prove.ts'
 import type { Rule, RuleSet } from '../../rules/rule.ts'
@@ -110,6 +112,8 @@ async function runExplain(id: string, paths: string[], options: Output): Promise
     condition: inWords(rule.when).join('\n'),
     fields: asked,
     interest: interestOf(rule),
+    ...(rule.phase && { phase: phaseInWords(rule.phase) }),
+    kernel: sentForRule(rule).map(inJson),
     changed_by: rule.changedBy,
   }
   print([facts], options, () => explain(rule))

@@ -22,9 +22,7 @@ const argumentsIn = (text: string): number => {
   const outer = text.replaceAll(/\([^()]*\)/g, '')
   return outer === text ? text.split(',').length : argumentsIn(outer)
 }
-const opens = ['open', 'openat', 'openat2', 'open_by_handle_at', 'creat'].map(
-  (call) => `tracepoint:syscalls:sys_exit_${call}`,
-)
+const opens = ['open', 'openat', 'openat2', 'creat'].map((call) => `tracepoint:syscalls:sys_exit_${call}`)
 const probes = (text: string) => [...code(text).matchAll(/^(?:BEGIN$|[a-z]+:[\w:*]+)/gm)].map(([probe]) => probe)
 
 describe.each(every)('the program for $types in chunks of $chunk bytes', ({ chunk, types }) => {

