@@ -12,5 +12,7 @@ export type Act =
       script: string
       host?: boolean
     }
+  /** Acted out by a test of its own: the file. */
+  | { rule: string; shownBy: string }
   /** The rule is not acted out, and why. */
   | { rule: string; why: string }

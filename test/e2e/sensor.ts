@@ -85,9 +85,9 @@ export async function output(child: ChildProcess): Promise<{ code: number | null
   return { code, stdout, stderr }
 }
 
-/** A sensor that watches, with a metrics port of its own. */
+/** A sensor that watches, with a metrics port of its own, within `patience` milliseconds. */
 export async function startSensor(
-  options: { args?: string[]; env?: NodeJS.ProcessEnv; wrap?: string[] } = {},
+  options: { args?: string[]; env?: NodeJS.ProcessEnv; wrap?: string[]; patience?: number } = {},
 ): Promise<Sensor> {
   const child = nightjar(['run', '--output', 'json', '--metrics', '127.0.0.1:0', ...(options.args ?? [])], options)
   const alerts = journal<Alert & { arrived: number }>()
@@ -97,11 +97,14 @@ export async function startSensor(
   createInterface(child.stderr).on('line', (line) => log.add(line.startsWith('{') ? JSON.parse(line) : { msg: line }))
   const exited = new Promise<number | null>((resolve) => child.once('close', resolve))
   await Promise.race([
-    log.first(({ msg }) => msg === 'watching', 45_000),
+    log.first(({ msg }) => msg === 'watching', options.patience ?? 45_000),
     exited.then((code) => {
       throw new Error(`the sensor ended with ${code}: ${log.all.map(({ msg }) => msg).join('\n')}`)
     }),
-  ])
+  ]).catch((problem) => {
+    child.kill('SIGTERM') // Nobody is given the sensor, so nobody else would stop it.
+    throw problem
+  })
   const { address } = await log.first(({ msg }) => msg === 'metrics')
   const url = `http://${address}`
   return {
