@@ -90,7 +90,10 @@ function sequenceOf<T extends Parts>(parts: T) {
       on: types('The types of event that the step looks at.'),
       when: parts.condition,
       negated: Type.Optional(
-        Type.Boolean({ description: 'true: no such event comes between the step before and the step after.' }),
+        Type.Boolean({
+          description:
+            'true: no such event comes between the step before and the step after. Of the first step: none within that time before the second. Of the last: none until the end of that time; the alert comes then.',
+        }),
       ),
     },
     strict,
@@ -101,7 +104,7 @@ function sequenceOf<T extends Parts>(parts: T) {
         minItems: 2,
         maxItems: 6,
         title: 'an array of 2 to 6 steps',
-        description: 'One after the other. The first and the last are not negated; the alert is about the last.',
+        description: 'One after the other. One at least is not negated; the alert is about the last of these.',
       }),
       by: parts.join,
       within: duration('How long after the first step, in the time of the events, the last may come.'),

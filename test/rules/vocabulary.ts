@@ -169,7 +169,7 @@ const within = fc.constantFrom('2s', '5s', '30s')
 const byFields = fc.subarray(['container.id', 'process.user.id'])
 const on = fc.subarray(['exec', 'exit'], { minLength: 1 })
 const step = fc.record({ on, when: stepCondition })
-const between = fc.record({ on, when: stepCondition, negated: fc.boolean() })
+const between = fc.record({ on, when: stepCondition, negated: fc.constantFrom(false, false, true) })
 /** Of the containers and pods in streamArbitrary. */
 const phase = fc.constantFrom<unknown>('startup', 'steady', { startup: '3s' }, { steady: '8s' }, 'break-glass')
 const exceptions = fc.array(
@@ -186,14 +186,15 @@ const exceptions = fc.array(
 )
 
 const sequenceRule = fc
-  .tuple(step, fc.array(between, { maxLength: 3 }), step, within, exceptions)
-  .chain(([first, middle, last, time, unless]) =>
+  .tuple(fc.array(between, { minLength: 2, maxLength: 5 }), within, exceptions)
+  .filter(([steps]) => steps.some(({ negated }) => !negated))
+  .chain(([steps, time, unless]) =>
     fc
       .oneof(
         fc.constantFrom('container', 'process_tree'),
         byFields.filter((fields) => fields.length > 0),
       )
-      .map((by) => ({ sequence: { steps: [first, ...middle, last], by, within: time }, unless })),
+      .map((by) => ({ sequence: { steps, by, within: time }, unless })),
   )
 
 const thresholdRule = fc
