@@ -12,7 +12,8 @@ import { everything, shipped } from './everything.ts'
 import { conditionArbitrary, macros, statefulArbitrary } from './vocabulary.ts'
 
 const published = JSON.parse(await readFile(join(import.meta.dirname, '../../rules/schema.json'), 'utf8'))
-const validate = new Ajv({ strict: true, allowUnionTypes: true }).compile(published)
+// Inlined, the definitions of the types of fields would stand there once for each field.
+const validate = new Ajv({ strict: true, allowUnionTypes: true, inlineRefs: false }).compile(published)
 
 const packWith = (when: unknown) => ({
   pack: 'p',
