@@ -10,10 +10,11 @@ const isRecord = (value: Json): value is Record<string, Json> =>
 /** All values that a name leads to. */
 function valuesOf(event: Json, name: string): Json[] {
   if (name === 'event.type') return valuesOf(event, 'type')
-  if (name.startsWith('k8s.pod.label.')) {
-    const [labels] = valuesOf(event, 'k8s.pod.label')
-    const label = isRecord(labels) ? Object.entries(labels).find(([key]) => key === name.slice(14)) : undefined
-    return label ? [label[1]] : []
+  for (const map of ['k8s.pod.label', 'k8s.pod.annotation']) {
+    if (!name.startsWith(`${map}.`)) continue
+    const [entries] = valuesOf(event, map)
+    const entry = isRecord(entries) ? Object.entries(entries).find(([key]) => `${map}.${key}` === name) : undefined
+    return entry ? [entry[1]] : []
   }
   let found: Json[] = [event]
   for (const part of name.split('.')) {

@@ -8,6 +8,7 @@ import { builtinPacks } from '../../rules/load.ts'
 import { operators, operatorsFor } from '../../rules/operators.ts'
 import { readPacks } from '../../rules/pack.ts'
 import { publishedSchema } from '../../rules/schema.ts'
+import { eventTypes } from '../../sensor/event.ts'
 import { everything, shipped } from './everything.ts'
 import { conditionArbitrary, macros, statefulArbitrary } from './vocabulary.ts'
 
@@ -20,7 +21,7 @@ const packWith = (when: unknown) => ({
   version: '1',
   lists: { x: ['sh'] },
   macros,
-  rules: [{ id: 'r', name: 'r', on: ['exec', 'exit', 'connect', 'stdio', 'gap'], severity: 'low', message: 'm', when }],
+  rules: [{ id: 'r', name: 'r', on: [...eventTypes], severity: 'low', message: 'm', when }],
 })
 
 test('rules/schema.json is current (else: node rules/write-schema.ts && biome format --write rules/schema.json)', () => {
