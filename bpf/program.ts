@@ -12,6 +12,7 @@ import { fitting, type Tracepoints } from './tracepoints.ts'
 const families: { fragment: string; wantedBy?: EventType[]; unless?(interests: readonly Interest[]): boolean }[] = [
   { fragment: 'self' },
   { fragment: 'heartbeat' },
+  { fragment: 'flush' },
   { fragment: 'cgroup' },
   { fragment: 'fork' },
   { fragment: 'exec' },
@@ -19,6 +20,7 @@ const families: { fragment: string; wantedBy?: EventType[]; unless?(interests: r
   { fragment: 'connect', wantedBy: ['connect'] },
   { fragment: 'stdio', wantedBy: ['stdio'] },
   { fragment: 'open', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'failure') },
+  { fragment: 'open-handle', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'failure') },
   { fragment: 'open-ring', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'failure') },
   { fragment: 'open-failed', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'success') },
   { fragment: 'chmod', wantedBy: ['chmod'] },
@@ -48,6 +50,7 @@ const constants: Record<string, number | bigint> = {
   ...sections,
   ...limits,
   ...sets,
+  FLUSH_MS: 2,
   FILTER_DEPTH: 20,
   REQUESTED_LOOKED_AT: requestedMax + 1,
   O_ACCMODE: 3, // include/uapi/asm-generic/fcntl.h
@@ -58,7 +61,6 @@ const constants: Record<string, number | bigint> = {
   THREAD_SIZE: 16384, // arch/x86/include/asm/page_64_types.h
   SYS_OPEN: 2, // arch/x86/entry/syscalls/syscall_64.tbl
   SYS_CREAT: 85,
-  SYS_OPEN_BY_HANDLE_AT: 304,
   SYS_OPENAT2: 437,
   SYS_RENAME: 82,
   SYS_RMDIR: 84,
@@ -234,7 +236,7 @@ function emit(record: string, fields: string[], file: string): string {
       `bpf/${file}: emit ${record}: fields ${given.map(([key]) => key)}; records.ts has ${Object.keys(layout.fields)}`,
     )
   const formats = expected.map(([, kind]) => (kind === 'bytes' ? '%rh' : kind === 'id' ? '%llu' : '%lld'))
-  return `printf("${layout.tag} ${formats.join(' ')}\\n", ${given.map(([, value]) => value).join(', ')});${isPart(record) ? ' $parts = $parts + 1;' : ''}`
+  return `printf("${layout.tag} ${formats.join(' ')}\\n", ${given.map(([, value]) => value).join(', ')});${isPart(record) ? ' $parts = $parts + 1;' : ' @unsent = 1;'}`
 }
 
 const isPart = (record: string) => (parts as readonly string[]).includes(record)

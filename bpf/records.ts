@@ -171,7 +171,7 @@ export const sections = {
 export const limits = {
   PATH_STEPS: 64,
   PATH_DEPTH: 64,
-  NAMED_MAX: 1024,
+  NAMED_MAX: 4096,
   ARGS_MAX: 4096,
   CGROUP_DEPTH: 16,
   CGROUP_NAME_MAX: 128,

@@ -141,7 +141,7 @@ export const escalationPaths: readonly EscalationPath[] = [
     needs: [{ verbs: change, on: ['serviceaccounts'] }],
   },
   {
-    ...{ id: 'exec-pods', title: 'Run commands in pods', family: 'run', weight: 0.85, inNamespace: 0.25 },
+    ...{ id: 'exec-pods', title: 'Run commands in pods', family: 'run', weight: 0.9, inNamespace: 0.25 },
     why: 'a shell in any pod has its account, its Secrets and its network.',
     needs: [{ verbs: connect, on: ['pods:exec'] }],
   },
@@ -155,7 +155,7 @@ export const escalationPaths: readonly EscalationPath[] = [
       id: 'ephemeral-containers',
       title: 'Put containers into pods',
       family: 'run',
-      weight: 0.85,
+      weight: 0.9,
       inNamespace: 0.25,
     },
     why: 'a debug container runs with the account of a pod that is there, next to its processes.',
@@ -172,7 +172,7 @@ export const escalationPaths: readonly EscalationPath[] = [
     needs: [{ verbs: write, on: workloads }],
   },
   {
-    ...{ id: 'change-pods', title: 'Change running pods', family: 'run', weight: 0.7, inNamespace: 0.2 },
+    ...{ id: 'change-pods', title: 'Change running pods', family: 'run', weight: 0.9, inNamespace: 0.2 },
     why: "the image of a running pod's container can be exchanged; it then runs with the pod's account.",
     needs: [{ verbs: change, on: ['pods'] }],
   },

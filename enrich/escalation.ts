@@ -11,6 +11,8 @@ export type Escalation = {
   everywhere: boolean
   /** Where it is granted besides, sorted. */
   namespaces: readonly string[]
+  /** Those of them where it is granted for all objects. */
+  wholly: readonly string[]
   /** It is granted for objects of these names alone, sorted. */
   names?: readonly string[]
   /** `ClusterRoleBinding a -> ClusterRole b`, each once. */
@@ -66,6 +68,7 @@ function combined(path: EscalationPath, needs: readonly ReadonlyMap<string, Reac
     weight: weightOf(path, found),
     everywhere: everywhere !== undefined && (everywhere.full || !found.some(({ full }) => full)),
     namespaces: found.flatMap(({ place }) => (place === cluster ? [] : [place])).sort(),
+    wholly: found.flatMap(({ place, full }) => (place === cluster || !full ? [] : [place])),
     ...(names.length > 0 && { names: [...new Set(names)].sort() }),
     grants: [...new Set(found.flatMap(({ reaches }) => reaches.flatMap((reach) => [...reach.grants])))],
   }

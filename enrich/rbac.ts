@@ -52,6 +52,8 @@ export type Rbac = {
   allowedBy(account: Account, request: AccessRequest & { namespace?: string }): Grant | undefined
   /** The accounts that bindings name, each once. */
   accounts(): Account[]
+  /** Those of one namespace. */
+  accountsIn(namespace: string): ReadonlySet<Account>
   /** How many are kept. */
   counts(): { roles: number; bindings: number }
 }
@@ -71,6 +73,8 @@ export function createRbac(): Rbac {
   const byHolder = new Map<string, Set<Binding>>()
   const byRole = new Map<string, Set<Binding>>()
   const summed = new Map<Role, Role>()
+  const named = new Map<string, Account>()
+  const byNamespace = new Map<string, Set<Account>>()
   let aggregating = 0
 
   function putBinding(kind: 'RoleBinding' | 'ClusterRoleBinding', object: V1RoleBinding): Concerned {
@@ -78,7 +82,10 @@ export function createRbac(): Rbac {
     const binding = bindingFrom(kind, object)
     if (!binding) return before
     bindings.set(keyOf(kind, object), binding)
-    for (const holder of binding.holders) add(byHolder, holder, binding)
+    for (const holder of binding.holders) {
+      if (!byHolder.has(holder)) nameAccount(holder)
+      add(byHolder, holder, binding)
+    }
     add(byRole, binding.role, binding)
     return together([before, concernedBy(binding)])
   }
@@ -88,9 +95,25 @@ export function createRbac(): Rbac {
     const binding = bindings.get(key)
     if (!binding) return nobody
     bindings.delete(key)
-    for (const holder of binding.holders) take(byHolder, holder, binding)
+    for (const holder of binding.holders) {
+      take(byHolder, holder, binding)
+      if (!byHolder.has(holder)) forgetAccount(holder)
+    }
     take(byRole, binding.role, binding)
     return concernedBy(binding)
+  }
+
+  function nameAccount(holder: string): void {
+    const account = accountOf(holder)
+    if (!account) return
+    named.set(holder, account)
+    add(byNamespace, account.namespace, account)
+  }
+
+  function forgetAccount(holder: string): void {
+    const account = named.get(holder)
+    named.delete(holder)
+    if (account) take(byNamespace, account.namespace, account)
   }
 
   function setRole(key: string, role: Role | undefined): Concerned {
@@ -169,13 +192,13 @@ export function createRbac(): Rbac {
           grant.role.rules.some((rule) => ruleAllows(rule, request)),
       )
     },
-    accounts() {
-      return [...byHolder.keys()].flatMap((holder) => accountOf(holder) ?? [])
-    },
+    accounts: () => [...byNamespace.values()].flatMap((accounts) => [...accounts]),
+    accountsIn: (namespace) => byNamespace.get(namespace) ?? noAccounts,
     counts: () => ({ roles: roles.size, bindings: bindings.size }),
   }
 }
 
+const noAccounts: ReadonlySet<Account> = new Set()
 const nobody: Concerned = { accounts: [], namespaces: [] }
 
 function concernedBy({ holders }: Binding): Concerned {

@@ -6,6 +6,7 @@
 import type { V1PodSpec } from '@kubernetes/client-node'
 import { LRUCache } from 'lru-cache'
 import type { Identity } from '../sensor/event.ts'
+import { becomingOf, type Direct } from './becoming.ts'
 import { blastRadius } from './blast-radius.ts'
 import { type Escalation, escalationsOf } from './escalation.ts'
 import type { Labels } from './label-selector.ts'
@@ -55,6 +56,9 @@ export type Reach = {
   rbac: Pick<Rbac, 'accounts' | 'grantsOf' | 'counts'>
 }
 
+/** `hangsOn`: namespaces whose accounts it can become. */
+type Known = { account: Account; escalations: readonly Escalation[]; hangsOn: ReadonlySet<string> }
+
 /** RBAC's says whom a change concerns; the network's concerns all pods. */
 type Store = {
   replace(kind: ReachKind, objects: readonly unknown[]): void
@@ -63,7 +67,7 @@ type Store = {
 }
 
 const mostPods = 1_024
-const mostAccounts = 16_384
+const mostAccounts = 32_768
 
 export function createReach(options: {
   namespaceLabels: NamespaceLabels
@@ -72,7 +76,8 @@ export function createReach(options: {
   const rbac = createRbac()
   const network = createNetwork(options)
   const known = new Set<ReachKind>()
-  const accounts = new LRUCache<string, { account: Account; escalations: readonly Escalation[] }>({ max: mostAccounts })
+  const direct = new LRUCache<string, Direct & { account: Account }>({ max: mostAccounts })
+  const accounts = new LRUCache<string, Known>({ max: mostAccounts })
   const pods = new LRUCache<string, { pod: ReachPod; reach: PodReach }>({ max: mostPods })
   let revision = 0
 
@@ -84,17 +89,26 @@ export function createReach(options: {
 
   function forgetAccounts(whom: Concerned): void {
     if (whom === 'all') {
+      direct.clear()
       accounts.clear()
       forgetPods(() => true)
       return
     }
     const names = new Set(whom.accounts.map(keyOf))
     const namespaces = new Set(whom.namespaces)
-    for (const key of names) accounts.delete(key)
+    for (const key of names) direct.delete(key)
     if (namespaces.size > 0) {
-      for (const [key, { account }] of accounts) if (namespaces.has(account.namespace)) accounts.delete(key)
+      for (const [key, { account }] of direct) if (namespaces.has(account.namespace)) direct.delete(key)
     }
-    forgetPods((pod) => namespaces.has(pod.namespace) || names.has(keyOf(accountOf(pod))))
+    // And those that can become one of them.
+    const places = new Set([...namespaces, ...whom.accounts.map(({ namespace }) => namespace)])
+    const forgotten = new Set(names)
+    for (const [key, { account, hangsOn }] of accounts) {
+      if (!names.has(key) && !namespaces.has(account.namespace) && hangsOn.isDisjointFrom(places)) continue
+      accounts.delete(key)
+      forgotten.add(key)
+    }
+    forgetPods((pod) => namespaces.has(pod.namespace) || forgotten.has(keyOf(accountOf(pod))))
   }
 
   const isRbac = (kind: ReachKind): kind is RbacKind => (rbacKinds as readonly string[]).includes(kind)
@@ -112,8 +126,21 @@ export function createReach(options: {
     const key = keyOf(account)
     const before = accounts.get(key)
     if (before) return before.escalations
-    const found = escalationsOf(rbac.grantsOf(account))
-    accounts.set(key, { account, escalations: found })
+    const becoming = becomingOf(account, { direct: directly, accountsIn: rbac.accountsIn })
+    const hangsOn = becoming.namespaces
+    const found = [...directly(account).escalations, ...becoming.escalations]
+    accounts.set(key, { account, escalations: found, hangsOn })
+    return found
+  }
+
+  function directly(account: Account): Direct {
+    const key = keyOf(account)
+    const before = direct.get(key)
+    if (before) return before
+    const escalations = escalationsOf(rbac.grantsOf(account))
+    const { score, paths } = blastRadius({ escalations, exposures: [], dataStores: [] })
+    const found = { account, escalations, score, worst: paths?.[0]?.title ?? '' }
+    direct.set(key, found)
     return found
   }
 

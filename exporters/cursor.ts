@@ -40,7 +40,10 @@ export function allCursors(directory: string): number[] {
     .filter((cursor) => typeof cursor === 'number')
 }
 
-/** Writes the first position at once. Without a directory nothing is written. `onError` may be called for each try. */
+/**
+ * Writes the first position at once. Without a directory nothing is written. `onError` is called when writing begins to
+ * fail; it's tried again with each move.
+ */
 export function openCursor(
   directory: string | undefined,
   name: string,
@@ -49,6 +52,7 @@ export function openCursor(
 ): Cursor {
   let position = first
   let last = -1
+  let isFailing = false
   let timer: NodeJS.Timeout | undefined
 
   function write() {
@@ -60,8 +64,10 @@ export function openCursor(
       writeFileSync(next, `${sumOf(String(position))} ${position}\n`, { mode: 0o600 })
       renameSync(next, join(directory, prefix + name))
       last = position
+      isFailing = false
     } catch (error) {
-      onError(error)
+      if (!isFailing) onError(error)
+      isFailing = true
     }
   }
   write()

@@ -72,6 +72,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   let isWritable = true
   let closing: Promise<number> | undefined
   let isNewFile = false
+  let isSyncFailing = false
   let syncTimer: NodeJS.Timeout | undefined
 
   const lock = await claimDirectory(options.directory, { patience, memory: limits.memory, log })
@@ -196,12 +197,14 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     if (isNewFile && directory !== undefined) syncs.push(syncDirectory(directory))
     isNewFile = false
     const failed = (await Promise.allSettled(syncs)).find((result) => result.status === 'rejected')
-    if (failed)
+    if (failed && !isSyncFailing)
       log.error({ err: failed.reason }, 'the spool could not be synced to the disk: a power cut may cost alerts')
+    isSyncFailing = failed !== undefined
   }
 
-  /** Removes the segments that all their readers are done with. */
+  /** Removes the segments that all their readers are done with; while there are none at all, they may be back soon. */
   function release() {
+    if (readers.length === 0) return show()
     for (const [severity, lane] of lanes) {
       const done = Math.min(...readers.filter((reader) => reader.reads(severity)).map(({ position }) => position))
       for (let oldest = lane[0]; oldest?.sealed && oldest.last <= done; oldest = lane[0]) discard(oldest)

@@ -35,7 +35,8 @@ const layouts = new Map<string, Layout>(
 /** No record is longer: the largest text chunk in hex is a tenth of it. Guards memory against a stream without newlines. */
 const longestLine = 16_384
 const newline = 0x0a
-const notices = /^(?:Attaching \d+ probes?\.\.\.|Attached \d+ probes?|)$/
+/** What bpftrace says by itself, and the 0 of bpf/flush.bt. */
+const notices = /^(?:Attaching \d+ probes?\.\.\.|Attached \d+ probes?|0|)$/
 /** printed by bpftrace itself (src/output.cpp, lost_events) */
 const lostNotice = /^Lost (\d+) events$/
 

@@ -8,6 +8,7 @@ import type { Alert } from './alert.ts'
 import { createAlert } from './alerts.ts'
 import { refusalsOnce } from './break-glass.ts'
 import type { Event } from './event.ts'
+import { createStormFold } from './storm.ts'
 
 export interface Judge {
   judge(event: Event): void
@@ -29,6 +30,7 @@ export function createJudge(options: {
 }): Judge {
   const { metrics, log, exporters, sensor, redact } = options
   let engine: Engine
+  let fold = createStormFold()
   let evaluations = 0
 
   const refused = refusalsOnce(({ pod, namespace, why, detail }) => {
@@ -51,11 +53,17 @@ export function createJudge(options: {
       onEvicted: (rule, kind) => metrics.ruleStateEvictions.inc({ rule, kind }),
     })
     evaluations = 0
+    fold = createStormFold()
   }
   use(options.rules)
 
   const send = (matches: readonly Match[]) => {
-    for (const match of matches) {
+    for (const each of matches) {
+      const match = fold(each)
+      if (match === undefined) {
+        metrics.alertsSuppressed.inc({ rule: each.rule.id, reason: 'folded' })
+        continue
+      }
       const alert = redact(createAlert(match, sensor()))
       metrics.alerts.inc({ rule: alert.rule.id, severity: alert.severity })
       for (const exporter of exporters()) exporter.send(alert)

@@ -45,7 +45,10 @@ export const inSection =
   (part: Part): part is RecordOf<'text'> =>
     part.record === 'text' && part.section === section
 
-/** Chunks of one text -> the text up to the first chunk that was lost, and the length that it has in the kernel. */
+/**
+ * Chunks of one text -> the text up to the first chunk that was lost, and the length that it has in the kernel, as its
+ * last chunk says: where the kernel looks for its end on the way, those before say no more than that there is more.
+ */
 export function textOf(chunks: RecordOf<'text'>[]): { bytes: Buffer; length: number } {
   const sent: Uint8Array[] = []
   let end = 0
@@ -54,7 +57,7 @@ export function textOf(chunks: RecordOf<'text'>[]): { bytes: Buffer; length: num
     sent.push(chunk.bytes)
     end += chunk.bytes.length
   }
-  return { bytes: Buffer.concat(sent), length: chunks[0]?.length ?? 0 }
+  return { bytes: Buffer.concat(sent), length: chunks.at(-1)?.length ?? 0 }
 }
 
 /**

@@ -90,19 +90,25 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
       const next = read()
       const nextRules = await rulesOf(next)
       const nextRedact = createRedactor(next, metrics)
+      await stream.want(interests(nextRules.rules))
       await exporting.use(next)
       redact = nextRedact
       judge.use(nextRules)
       judging = nextRules
-      await stream.want(interests(nextRules.rules))
       log.info({ rules: nextRules.rules.length }, 'rules and receivers reloaded; metrics and kubernetes want a restart')
     } catch (error) {
       log.error({ err: error }, 'not reloaded: the rules and the configuration from before stay')
     }
   }
 
+  // One after the other: the last one counts.
+  let reloaded = stream.started.catch(() => {})
+  const onHangup = () => {
+    reloaded = reloaded.then(reload)
+  }
+
   const end = ending(options.duration, stream.started)
-  process.on('SIGHUP', reload)
+  process.on('SIGHUP', onHangup)
   try {
     const ready = () => readiness({ probeUp: stream.up(), rules: judging.rules })
     server = await listen(options.metrics ?? config.metrics?.address, metrics.registry, ready, log)
@@ -111,7 +117,7 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
     const why = await end
     log.info({ why, lost_events: stream.lostEvents() }, 'stopping')
   } finally {
-    process.off('SIGHUP', reload)
+    process.off('SIGHUP', onHangup)
     await stop()
   }
 }

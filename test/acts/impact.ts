@@ -41,7 +41,11 @@ export const acts: Act[] = [
       'ctypes.CDLL(None).syscall(169 if platform.machine()=="x86_64" else 142,0,0,0,0)',
     ),
   },
-  { rule: 'sysrq-opened', script: ': >> /proc/sysrq-trigger' },
+  {
+    rule: 'sysrq-opened',
+    // Not every kernel has it: a file in its place.
+    script: `${emptied('/mnt')}; mkdir /mnt/proc; : > /mnt/proc/sysrq-trigger`,
+  },
   {
     rule: 'cgroup-frozen',
     script: `f=$(findmnt -n -t cgroup2 -o TARGET | head -n 1)$(sed -n 's/^0:://p' /proc/self/cgroup)/cgroup.freeze; : >> "$f"`,

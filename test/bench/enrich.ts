@@ -19,7 +19,10 @@ const events = 100_000
 const range = (length: number) => Array.from({ length }, (_, n) => n)
 const at = <T>(values: readonly T[], n: number): T => values[n % values.length] as T
 const namespaceOf = (n: number) => `team-${n % sizes.namespaces}`
-const accountOf = (n: number) => ({ namespace: namespaceOf(n), name: `app-${Math.floor(n / sizes.namespaces)}` })
+const accountOf = (n: number) => ({
+  namespace: namespaceOf(n),
+  name: `app-${Math.floor((n % sizes.accounts) / sizes.namespaces)}`,
+})
 const rbac = 'rbac.authorization.k8s.io'
 
 /** Rules as charts and operators have them; a few with teeth. */

@@ -16,6 +16,7 @@ import {
   momentaryPod,
   namespaceObjects,
   namespaces,
+  removalPod,
   scene,
   shopper,
 } from './scene.ts'
@@ -26,6 +27,8 @@ const chart = join(import.meta.dirname, '../../deploy/helm/nightjar')
 const ofTheRelease = 'app.kubernetes.io/instance=nightjar'
 const key = randomBytes(32)
 const receiver = openReceiver()
+/** A new one each time: what a run before this has left there is not for our receiver. */
+const spoolOnNode = `/var/lib/nightjar-test-${randomBytes(4).toString('hex')}`
 /** The node where everything happens; a cluster may have more. */
 let node = ''
 
@@ -46,6 +49,7 @@ beforeAll(async () => {
   const values = {
     image: { ...imageValues(), pullPolicy: 'Never' },
     webhookSecrets: 'receivers',
+    spool: { hostPath: spoolOnNode },
     config: {
       exporters: {
         webhooks: [
@@ -349,21 +353,56 @@ describe('the pod of the sensor', () => {
   })
 })
 
-test('a receiver that was away gets the alert once it is back', async () => {
+const scaleReceiver = (replicas: number) =>
+  kubectl(['scale', 'deployment/receiver', '--namespace', outside, `--replicas=${replicas}`])
+
+/** A Job does what is alerted while the receiver is away; done when the alert was tried more than once: it is kept. */
+async function unheard(job: string): Promise<void> {
   const failures = 'nightjar_export_failures_total{exporter="soc"'
-  const scale = (replicas: number) =>
-    kubectl(['scale', 'deployment/receiver', '--namespace', outside, `--replicas=${replicas}`])
-  await scale(0)
+  await scaleReceiver(0)
   await kubectl(['wait', '--for=delete', 'pod', '--selector=app=receiver', '--namespace', outside, '--timeout=60s'])
   const before = await metric(failures)
-  await apply([momentaryJob('unheard', node)])
-  // Tried more than once, so that it is known to be kept.
+  await apply([momentaryJob(job, node)])
   await expect.poll(() => metric(failures), { timeout: 60_000 }).toBeGreaterThan(before + 1)
-  await scale(1)
+}
+
+async function receiverIsBack(): Promise<void> {
+  await scaleReceiver(1)
   await rolledOut(outside, 'deployment/receiver')
   receiver.follow()
+}
+
+/** Deletes the sensor's pod; done when its successor is ready. */
+async function replaceAgent(...options: string[]): Promise<void> {
+  const { uid, name = '' } = (await agent()).metadata ?? {}
+  await kubectl(['delete', 'pod', name, '--namespace', nightjar, ...options])
+  const successor = async () => {
+    const { metadata, status } = await agent()
+    const ready = status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True')
+    if (metadata?.uid === uid || !ready) throw new Error('no pod in place of the deleted one is ready')
+  }
+  await vi.waitFor(successor, { timeout: 60_000, interval: 200 })
+}
+
+test('a receiver that was away gets the alert once it is back', async () => {
+  await unheard('unheard')
+  await receiverIsBack()
   const { alert } = await receiver.first(isIn('unheard'), 60_000)
   expect(alert.k8s?.job?.name).toBe('unheard')
+})
+
+test("a receiver that is away while the sensor's pod is deleted, too, gets the alert once both are back", async () => {
+  expect(await metric('nightjar_spool_durable')).toBe(1)
+  await unheard('outlives')
+  // At once, without a chance to stop in order.
+  await replaceAgent('--grace-period=0', '--force')
+  expect(await metric('nightjar_spool_durable')).toBe(1)
+  expect(await metric('nightjar_spool_alerts')).toBeGreaterThan(0)
+  expect(await metric('nightjar_spool_damaged_total')).toBe(0)
+  await receiverIsBack()
+  const { alert } = await receiver.first(isIn('outlives'), 60_000)
+  expect(alert.k8s?.job?.name).toBe('outlives')
+  await expect.poll(() => metric('nightjar_export_queue_alerts{exporter="soc"'), { timeout: 30_000 }).toBe(0)
 })
 
 test('bpftrace, killed in its pod, is back within 5 s, and the gap itself is alerted', async () => {
@@ -397,14 +436,7 @@ describe('a sensor whose pod was deleted', () => {
     isIn('storefront')(alert) && alert.rule.id === rule && Date.parse(alert.time) > at
 
   test('comes back by itself and goes on', async () => {
-    const { uid, name = '' } = (await agent()).metadata ?? {}
-    await kubectl(['delete', 'pod', name, '--namespace', nightjar])
-    const successor = async () => {
-      const { metadata, status } = await agent()
-      const ready = status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True')
-      if (metadata?.uid === uid || !ready) throw new Error('no pod in place of the deleted one is ready')
-    }
-    await vi.waitFor(successor, { timeout: 60_000, interval: 200 })
+    await replaceAgent()
     at = await exploit('bash', 'timeout 1 bash -c "</dev/tcp/169.254.169.254/80"')
     const { alert, arrived } = await receiver.first(since('metadata-service-access'))
     expect(alert.k8s?.deployment?.name).toBe('storefront')
@@ -434,4 +466,8 @@ test('helm uninstall leaves nothing of the release behind', async () => {
   )
   await helm(['uninstall', 'nightjar', '--namespace', nightjar])
   await expect.poll(left, { timeout: 60_000, interval: 500 }).toEqual([])
+  // The spool is the node's, and stays for whoever installs the sensor again: here nobody does.
+  await apply([removalPod(spoolOnNode, node)])
+  const removed = ['wait', '--for=jsonpath={.status.phase}=Succeeded', 'pod/removal', '--namespace', outside]
+  await kubectl([...removed, '--timeout=60s'])
 })

@@ -12,12 +12,14 @@ const ring = join(directory, 'ring')
 let child: ReturnType<typeof nightjar>
 let events: Journal<Event> & { add(event: Event): void }
 let problems = ''
+let ended: Promise<unknown> | undefined
 
 beforeAll(async () => {
   chmodSync(directory, 0o755)
   execFileSync('gcc', ['-o', ring, join(import.meta.dirname, 'ring.c')])
   events = journal<Event>()
   child = nightjar(['events', '--type', 'connect,dns,listen,accept,socket,stdio,exit,gap'])
+  ended = new Promise((resolve) => child.once('close', resolve))
   const { stdout, stderr } = child
   if (!stdout || !stderr) throw new Error('no pipes')
   createInterface(stdout).on('line', (line) => events.add(JSON.parse(line)))
@@ -31,7 +33,7 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(async () => {
   child?.kill('SIGTERM')
-  await new Promise((resolve) => child?.once('close', resolve))
+  await ended
   rmSync(directory, { recursive: true })
 })
 
@@ -121,6 +123,30 @@ os.kill(int(open("${directory}/peer").read()),9)`
       ])
     },
   )
+
+  kernelTest("but in nobody's where it left after its sender had gone to sleep", async () => {
+    // The neighbour has its address only after the first request for it; the kernel asks again by a timer. Others are at
+    // work then, so that it interrupts one of them.
+    const setup = `ip link add one type veth peer name other; ip addr add 10.99.0.1/24 dev one; ip link set one up
+      unshare --net sh -c 'echo $$; exec sleep 60' > ${directory}/late & sleep=$!
+      while ! grep -q . ${directory}/late; do :; done; ip link set other netns $sleep
+      nsenter --target $sleep --net ip link set other up`
+    const script = `import subprocess
+peer=open("${directory}/late").read().strip()
+busy=[subprocess.Popen(["timeout","10","sh","-c","while :; do :; done"]) for _ in range(os.cpu_count())]
+s=${v4};s.connect(("10.99.0.2",53))
+s.send(bytes.fromhex("123401000001000000000000046c617465076578616d706c650000010001"))
+subprocess.run(["nsenter","--target",peer,"--net","ip","addr","add","10.99.0.2/24","dev","other"])
+try: s.recv(1)
+except OSError: pass
+for one in busy: one.terminate();one.wait()
+os.kill(int(peer),9)`
+    expect(await inNetwork(python(script), ['dns'], setup)).toEqual([])
+    const late = events.all.filter(({ dns }) => dns?.question?.name === 'late.example')
+    expect(late.map(({ process, destination }) => ({ process, destination }))).toEqual([
+      { process: { user: { id: 0 } }, destination: { ip: '10.99.0.2', port: 53 } },
+    ])
+  })
 })
 
 describe('a DNS question is told with its name and its server', () => {

@@ -157,6 +157,21 @@ static void mounts(char **arguments) {
   umount2(arguments[0], MNT_DETACH);
 }
 
+// Names that end where their memory ends, of all lengths to 200 and the longest that there is, asked for in vain.
+static void edges(char **arguments) {
+  char *memory = mmap(0, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char *end = memory + 2 * 4096;
+  munmap(end, 4096);
+  for (int length = 1; length < 4096; length += length == 200 ? 3895 : 1) {
+    char *name = end - 1 - length;
+    memset(memory, 'x', 2 * 4096);
+    name[0] = '/';
+    for (int i = 100; i < length; i += 100) name[i] = '/';
+    end[-1] = 0;
+    umount2(name, 0);
+  }
+}
+
 static void new_mounts(char **arguments) {
   private_mounts();
   int context = syscall(SYS_fsopen, "tmpfs", 0);
@@ -206,7 +221,7 @@ static struct {
 } acts[] = {
     {"trace", trace},   {"memory", memory}, {"back", back},     {"join", join},     {"nobody", nobody},
     {"raise", raise_one}, {"load", load},   {"memfd", memfd},   {"devices", devices}, {"rare", rare},
-    {"mounts", mounts}, {"new-mounts", new_mounts}, {"ring", ring}, {"handle", handle}, {"nothing", nothing},
+    {"mounts", mounts}, {"edges", edges}, {"new-mounts", new_mounts}, {"ring", ring}, {"handle", handle}, {"nothing", nothing},
 };
 
 int main(int count, char **arguments) {

@@ -145,6 +145,13 @@ describe('mounts', () => {
     ])
   })
 
+  kernelTest('names of any length, whatever stands behind them', async () => {
+    const { told } = await does(['mount'], 'edges')
+    const lengths = [...Array.from({ length: 200 }, (_, at) => at + 1), 4095]
+    const names = lengths.map((length) => Array.from({ length }, (_, at) => (at % 100 === 0 ? '/' : 'x')).join(''))
+    expect(told.map(({ mount }) => mount?.target)).toEqual(names)
+  })
+
   kernelTest('refused, with a target of 4,000 bytes and newlines in it', async () => {
     const target = `/${'a\nO 1 2 3 4 5\n/'.repeat(286)}`.slice(0, 4000)
     const { told } = await does(['mount'], 'mounts', target)

@@ -4,6 +4,7 @@ import { escalationsOf } from '../../enrich/escalation.ts'
 import { createPodTable, type Pod } from '../../enrich/pod-table.ts'
 import { findingNames, postureOf, watchPosture } from '../../enrich/posture.ts'
 import type { Grant } from '../../enrich/rbac.ts'
+import { createEngine } from '../../rules/engine.ts'
 import { builtinPacks, loadRules } from '../../rules/load.ts'
 import type { Identity } from '../../sensor/event.ts'
 
@@ -105,6 +106,17 @@ test('each finding has a shipped rule of its name, of low severity, so that it c
   const { rules } = await loadRules([builtinPacks()])
   const found = rules.filter(({ on }) => on.includes('posture')).map(({ id, severity }) => [id, severity])
   expect(found).toEqual(findingNames.map((name) => [name, 'low']))
+  const { judge } = createEngine({ rules, remarks: [] }, { onError() {}, onSuppressed() {} })
+  const alerts = judge({
+    type: 'posture',
+    time: 0,
+    posture: { finding: 'legacy-token', title: 'A token that never expires is in use', detail: 'Secret old holds it.' },
+    k8s: { namespace: { name: 'shop' }, pod: { name: 'cart-1' } },
+    identity: { subject: 'system:serviceaccount:shop:cart' },
+  })
+  expect(alerts.map(({ message }) => message)).toEqual([
+    'A token that never expires is in use: shop/cart-1 as system:serviceaccount:shop:cart. Secret old holds it.',
+  ])
 })
 
 describe('the node is looked at', () => {

@@ -139,6 +139,19 @@ describe('a spool', () => {
     expect(modes.map((mode) => mode & 0o077)).toEqual([0, 0])
   })
 
+  test('keeps what waits while for a moment nobody is configured', async () => {
+    const { spool } = await open(folder())
+    await attach(spool)
+    const alerts = mixed(10)
+    for (const alert of alerts) spool.append(alert)
+    const directory = spool.directory ?? ''
+    await spool.attach([])
+    expect(segments(directory)).not.toEqual([])
+    await spool.close()
+    const second = await open(directory)
+    expect(idsOf(await readAll(await attach(second.spool)))).toEqual(idsOf(alerts))
+  })
+
   test('of receivers that are exchanged loses nothing of what comes meanwhile', async () => {
     const { spool } = await open(folder())
     await attach(spool)

@@ -25,6 +25,9 @@ test('the rules of the packs nightjar and sensor are these', () => {
     ['metadata-service-access', 'high'],
     ['unexpected-child-process', 'high'],
     ['sensor-gap', 'high'],
+    ['sensor-signalled', 'critical'],
+    ['sensor-traced', 'critical'],
+    ['sensor-blinded', 'high'],
   ])
 })
 
@@ -107,17 +110,6 @@ test('messages read as sentences, in a pod and on the host', () => {
     },
     { type: 'exec', time: 0, process: { name: 'curl', command_line: 'curl x', ancestors: [{ name: 'nginx' }] } },
     { type: 'gap', time: 0, gap: { reason: 'probe_exited', seconds: 1.5, lost_events: 0, detail: 'killed' } },
-    {
-      type: 'posture',
-      time: 0,
-      posture: {
-        finding: 'legacy-token',
-        title: 'A token that never expires is in use',
-        detail: 'Secret old holds it.',
-      },
-      k8s: { namespace: { name: 'shop' }, pod: { name: 'cart-1' } },
-      identity: { subject: 'system:serviceaccount:shop:cart' },
-    },
   ]
   for (const event of events) messages.push(...judge(event).map(({ message }) => message))
   expect(messages).toEqual([
@@ -125,6 +117,5 @@ test('messages read as sentences, in a pod and on the host', () => {
     'curl asked the cloud metadata service at 169.254.169.254 port 80, as user:root: curl http://169.254.169.254/',
     'nginx started curl, as ?: curl x',
     'The sensor was blind or lost events (probe_exited): 1.5 s without events, 0 events lost. killed',
-    'A token that never expires is in use: shop/cart-1 as system:serviceaccount:shop:cart. Secret old holds it.',
   ])
 })

@@ -1,0 +1,280 @@
+/**
+ * What the sensor costs, and what it loses: `npm run bench:sensor`.
+ *
+ *   --bpftrace CMD   measures with this bpftrace as well (a command that takes bpftrace's arguments)
+ *   --rounds N       rounds, 3 by default; figures are medians over them
+ *   --minutes N      of mixed load for the memory, 0.5 by default
+ *   --only NAME,...  some of the lines
+ *   --json FILE      all figures, each round's too
+ *
+ * In each round every load runs without the sensor and then with it, on the same machine within seconds. How much longer
+ * a load takes is told twice: in time on a processor, which other work on the machine hardly moves, and by the clock.
+ * The sensor's own work is user and system time of node and bpftrace from /proc, divided by the acts that it saw: those
+ * of others on the machine, too. Another sensor on the machine is in the time of both.
+ */
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { type Done, type Load, loadsIn, smallBuild } from './loads.ts'
+import { type Samples, type Watched, watch } from './watched.ts'
+
+const { values } = parseArgs({
+  options: {
+    bpftrace: { type: 'string' },
+    rounds: { type: 'string', default: '3' },
+    minutes: { type: 'string', default: '0.5' },
+    only: { type: 'string' },
+    json: { type: 'string' },
+  },
+})
+const [rounds, minutes] = [Number(values.rounds), Number(values.minutes)]
+const only = values.only?.split(',')
+
+const directory = mkdtempSync(join(tmpdir(), 'nightjar-bench-'))
+const run = loadsIn(directory)
+
+/** What was seen of one load under the sensor. */
+interface Seen {
+  /** The same load without the sensor, if that was asked for. */
+  bare: Done | undefined
+  done: Done
+  /** Seconds of the sensor on a processor while it ran, until all of it was judged. */
+  node: number
+  bpftrace: number
+  elapsed: number
+  before: Samples
+  after: Samples
+  memory: { node: number; bpftrace: number }
+  memoryBefore: { node: number; bpftrace: number }
+}
+
+type Figures = Record<string, number>
+
+interface Line {
+  name: string
+  what: string
+  loads: readonly Load[]
+  /** Also without the sensor. */
+  bare?: true
+  figures(seen: Seen): Figures
+  /** What is hoped for, by figure; a figure without is told for its own sake. */
+  targets: Readonly<Record<string, string>>
+}
+
+const grown = ({ before, after }: Seen, name: string) => (after.get(name) ?? 0) - (before.get(name) ?? 0)
+const events = (seen: Seen, type: string) => grown(seen, `nightjar_events_total{type="${type}"}`)
+const lost = (seen: Seen) =>
+  [...seen.after.keys()]
+    .filter((name) => name.startsWith('nightjar_events_lost_total'))
+    .reduce((sum, name) => sum + grown(seen, name), 0)
+
+const against = ({ bare, done }: Seen): Figures =>
+  bare ? { 'processor, x bare': done.worked / bare.worked, 'clock, x bare': done.elapsed / bare.elapsed } : {}
+const perAct = (seen: Seen, type: string): Figures => {
+  const micro = 1e6 / Math.max(1, events(seen, type))
+  return {
+    'sensor, us': (seen.node + seen.bpftrace) * micro,
+    'node, us': seen.node * micro,
+    'bpftrace, us': seen.bpftrace * micro,
+  }
+}
+const share = (seen: Seen): Figures => ({ 'sensor, % of a core': (100 * (seen.node + seen.bpftrace)) / seen.elapsed })
+
+/** The value below which this share of the observations lies, in ms, as even as the buckets let one say. */
+function latency(seen: Seen, quantile: number): number {
+  const name = 'nightjar_event_latency_seconds'
+  const wanted = quantile * grown(seen, `${name}_count`)
+  let [edge, below] = [0, 0]
+  for (const key of seen.after.keys()) {
+    const bound = key.startsWith(`${name}_bucket`) ? Number(/le="([\d.]+)"/.exec(key)?.[1] ?? Number.NaN) : Number.NaN
+    if (Number.isNaN(bound)) continue
+    const count = grown(seen, key)
+    if (count >= wanted) return 1000 * (edge + ((bound - edge) * (wanted - below)) / (count - below))
+    edge = bound
+    below = count
+  }
+  return Number.POSITIVE_INFINITY
+}
+
+const everything: readonly Line[] = [
+  {
+    name: 'open',
+    what: 'open and close a file that no rule is about, in a loop',
+    loads: [{ kind: 'open', count: 200_000 }],
+    bare: true,
+    figures: (seen) => ({ ...against(seen), 'events sent': events(seen, 'open') }),
+    targets: { 'processor, x bare': '<= 1.35', 'events sent': '0 of 200,000' },
+  },
+  {
+    name: 'build',
+    what: 'a small build in C',
+    loads: [{ kind: 'run', count: 1, command: smallBuild(directory, 30) }],
+    bare: true,
+    figures: (seen) => ({ ...against(seen), ...share(seen) }),
+    targets: { 'processor, x bare': '<= 1.03' },
+  },
+  {
+    name: 'exec',
+    what: 'start a program and wait, in a loop',
+    loads: [{ kind: 'exec', count: 3_000 }],
+    bare: true,
+    figures: (seen) => ({ ...against(seen), ...perAct(seen, 'exec') }),
+    targets: { 'processor, x bare': '<= 1.05', 'sensor, us': '<= 45' },
+  },
+  {
+    name: 'connect',
+    what: 'connect on loopback, accept, close, in a loop',
+    loads: [{ kind: 'connect', count: 40_000 }],
+    bare: true,
+    figures: (seen) => ({ ...against(seen), ...perAct(seen, 'connect') }),
+    targets: { 'processor, x bare': '<= 1.03', 'sensor, us': '<= 4' },
+  },
+  {
+    name: 'idle',
+    what: 'nothing, for 5 s',
+    loads: [{ kind: 'run', count: 1, command: ['sleep', '5'] }],
+    figures: (seen) => ({ ...share(seen), 'execs of others': events(seen, 'exec') }),
+    targets: { 'sensor, % of a core': '<= 0.3' },
+  },
+  {
+    name: 'opens',
+    what: '100,000 such opens/s, for 4 s',
+    loads: [{ kind: 'open', count: 400_000, rate: 100_000 }],
+    figures: (seen) => ({ ...share(seen), 'reached, /s': seen.done.count / seen.done.elapsed, lost: lost(seen) }),
+    targets: { 'sensor, % of a core': '<= 1', lost: '0' },
+  },
+  {
+    name: 'execs',
+    what: '2,000 execs/s, for 5 s',
+    loads: [{ kind: 'exec', count: 10_000, rate: 2_000, shares: 2 }],
+    figures: (seen) => ({
+      'reached, /s': seen.done.count / seen.done.elapsed,
+      lost: lost(seen),
+      ...perAct(seen, 'exec'),
+    }),
+    targets: { lost: '0' },
+  },
+  {
+    name: 'connects',
+    what: '5,000 connects/s, for 5 s',
+    loads: [{ kind: 'connect', count: 25_000, rate: 5_000 }],
+    figures: (seen) => ({ 'reached, /s': seen.done.count / seen.done.elapsed, lost: lost(seen) }),
+    targets: { lost: '0' },
+  },
+  {
+    name: 'latency',
+    what: '1,000 events/s (250 execs and exits, 500 connects), for 6 s',
+    loads: [
+      { kind: 'exec', count: 1_500, rate: 250 },
+      { kind: 'connect', count: 3_000, rate: 500 },
+    ],
+    figures: (seen) => ({ 'p50, ms': latency(seen, 0.5), 'p99, ms': latency(seen, 0.99) }),
+    targets: { 'p50, ms': '<= 3', 'p99, ms': '<= 12' },
+  },
+  {
+    name: 'memory',
+    what: `500 execs/s, 1,000 connects/s and 20,000 opens/s, for ${minutes} min`,
+    loads: [
+      { kind: 'exec', count: 500 * 60 * minutes, rate: 500 },
+      { kind: 'connect', count: 1_000 * 60 * minutes, rate: 1_000 },
+      { kind: 'open', count: 20_000 * 60 * minutes, rate: 20_000 },
+    ],
+    figures: (seen) => ({
+      'node before, MiB': seen.memoryBefore.node,
+      'node, MiB': seen.memory.node,
+      'bpftrace, MiB': seen.memory.bpftrace,
+      lost: lost(seen),
+    }),
+    targets: { 'node, MiB': '<= 120', lost: '0' },
+  },
+]
+const lines = everything.filter(({ name }) => only?.includes(name) !== false)
+
+const together = async (loads: readonly Load[]): Promise<Done> => {
+  const [first, ...others] = await Promise.all(loads.map(run))
+  if (!first) throw new Error('a line without loads')
+  return others.length === 0
+    ? first
+    : { ...first, elapsed: Math.max(first.elapsed, ...others.map((done) => done.elapsed)) }
+}
+
+async function under(watched: Watched, line: Line, bare: Done | undefined): Promise<Seen> {
+  const before = await watched.settled()
+  const memoryBefore = watched.memory()
+  const work = watched.work()
+  const since = performance.now()
+  const done = await together(line.loads)
+  const elapsed = (performance.now() - since) / 1000
+  await watched.idle() // asking for the counters is work, too: not before it has done that of the load
+  const end = watched.work()
+  const after = await watched.settled()
+  return {
+    bare,
+    done,
+    node: end.node - work.node,
+    bpftrace: end.bpftrace - work.bpftrace,
+    elapsed,
+    before,
+    after,
+    memory: watched.memory(),
+    memoryBefore,
+  }
+}
+
+const median = (values: readonly number[]) =>
+  [...values].sort((one, other) => one - other)[Math.floor(values.length / 2)] ?? Number.NaN
+const shown = (value: number) =>
+  Math.abs(value) >= 100 || Number.isInteger(value) ? value.toFixed(0) : value.toFixed(2)
+
+/** A directory whose `bpftrace` is this command. */
+function called(command: string): string {
+  const path = join(mkdtempSync(join(directory, 'path-')), 'bpftrace')
+  writeFileSync(path, `#!/bin/sh\nexec ${command} "$@"\n`)
+  chmodSync(path, 0o755)
+  return join(path, '..')
+}
+
+async function measure(path: string | undefined): Promise<Map<string, Figures[]>> {
+  const all = new Map<string, Figures[]>([['start', []], ...lines.map(({ name }): [string, Figures[]] => [name, []])])
+  for (let round = 0; round < rounds; round++) {
+    const bare = new Map<string, Done>()
+    for (const line of lines) if (line.bare) bare.set(line.name, await together(line.loads))
+    const watched = await watch(path)
+    try {
+      all.get('start')?.push({ 'until it watches, s': watched.startup })
+      for (const line of lines) {
+        if (line.name === 'memory' && round < rounds - 1) continue
+        all.get(line.name)?.push(line.figures(await under(watched, line, bare.get(line.name))))
+      }
+    } finally {
+      await watched.stop()
+    }
+  }
+  return all
+}
+
+const commands: [name: string, path: string | undefined][] = [["the machine's", undefined]]
+if (values.bpftrace) commands.push([values.bpftrace, called(values.bpftrace)])
+const told: object[] = []
+try {
+  for (const [name, path] of commands) {
+    const all = await measure(path)
+    process.stdout.write(`\nbpftrace: ${name}, ${rounds} rounds\n`)
+    for (const [line, each] of all) {
+      const { what = 'start', targets = {} } = lines.find(({ name }) => name === line) ?? {}
+      process.stdout.write(`${what}\n`)
+      for (const figure of Object.keys(each[0] ?? {})) {
+        const values = each.map((figures) => figures[figure] ?? Number.NaN)
+        const target = (targets as Record<string, string>)[figure]
+        told.push({ bpftrace: name, line, what, figure, target, median: median(values), rounds: values })
+        process.stdout.write(
+          `  ${figure.padEnd(24)} ${shown(median(values)).padStart(9)}   ${target ? `target ${target}` : ''}\n`,
+        )
+      }
+    }
+  }
+  if (values.json) writeFileSync(values.json, `${JSON.stringify(told, undefined, 2)}\n`)
+} finally {
+  rmSync(directory, { recursive: true })
+}
