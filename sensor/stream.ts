@@ -159,6 +159,8 @@ export function openStream(options: {
       onHeartbeat: clock.refresh,
       onRestart: () => metrics.probeRestarts.inc(),
     })
+  // What happens before the first word of the kernel side is told must have a name, too.
+  prime()
   let telling = { act: order.push }
   let running = probe(chunkSizes, telling)
   /** The one that is being attached to take over. */
