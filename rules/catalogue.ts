@@ -49,7 +49,7 @@ function section(rule: Rule, proofs: Proofs): string[] {
   ]
 }
 
-/** docs/rules.md: every rule by its pack, then the frameworks' identifiers and their rules. */
+/** docs/shipped-rules.md: every rule by its pack, then the frameworks' identifiers and their rules. */
 export function catalogue(rules: readonly Rule[], proofs: Proofs): string {
   const packs = [...new Set(rules.map(({ pack }) => pack))]
   const ofPack = (pack: string) => rules.filter((rule) => rule.pack === pack)

@@ -11,7 +11,7 @@ import { keyOf } from './key.ts'
 import { compileMessage } from './message.ts'
 import { compilePhase, type OnRefused } from './phase.ts'
 import type { Exception, Rule, RuleSet } from './rule.ts'
-import { createSequence, type Follow } from './sequence.ts'
+import { createSequence, type Follower } from './sequence.ts'
 import { type Count, createThreshold } from './threshold.ts'
 
 /** An alert to be: which rule, on which event, and how many matches it stands for. */
@@ -45,6 +45,11 @@ export interface EngineOptions {
 export interface Engine {
   /** The alerts that the event raises. Events should come in the order of their time. */
   readonly judge: (event: Event) => Match[]
+  /**
+   * The alerts on what was awaited and did not come, when it is that time (Unix, milliseconds): those whose end is
+   * `mostLate` before it. Each event says its own time.
+   */
+  readonly advance: (time: number) => Match[]
   /** The types that an enabled rule is on: no others need to be judged. */
   readonly eventTypes: ReadonlySet<EventType>
   readonly rules: readonly Rule[]
@@ -68,7 +73,7 @@ interface Compiled {
   readonly when: Test
   readonly unless: readonly Unless[]
   readonly isInPhase: Test
-  readonly follow: Follow | undefined
+  readonly sequence: Follower | undefined
   readonly count: Count | undefined
   readonly message: (event: Event) => string
   readonly groupBy: readonly Getter[]
@@ -88,7 +93,7 @@ function compileRule(rule: Rule, position: number, shared: Shared, options: Engi
       return { holds: phase ? (event) => asked(event) && isInPhase(event) : asked, expires }
     }),
     isInPhase: compilePhase(rule.phase, onRefused),
-    follow: sequence && createSequence(sequence, () => onEvicted?.(id, 'sequence'), shared),
+    sequence: sequence && createSequence(sequence, () => onEvicted?.(id, 'sequence'), shared),
     count: threshold && createThreshold(threshold, () => onEvicted?.(id, 'threshold')),
     message: compileMessage(rule.message),
     groupBy: rule.groupBy.map(compileField),
@@ -105,7 +110,17 @@ interface Gathered extends Folded {
   readonly earlier: readonly Event[]
 }
 
+/**
+ * How far an event may come after later ones, in milliseconds. Those of a container that is new wait for its pod (2 s
+ * unless kubernetes.maxWait says another time), and others pass them.
+ */
+const mostLate = 5_000
+
 const none: readonly Event[] = []
+
+const gatheredOf = (event: Event, earlier: readonly Event[]): Gathered => {
+  return { earlier, count: 1, firstSeen: Math.min(event.time, earlier[0]?.time ?? event.time), lastSeen: event.time }
+}
 
 /** Tells of each exception whose end has come by the time of an event; costs one comparison while there is none. */
 function tellExpired(
@@ -137,12 +152,15 @@ export function createEngine({ rules }: RuleSet, options: EngineOptions): Engine
   const weigh = rarity(enabled.map(({ when }) => when))
   const shared: Shared = new Map()
   const byType = new Map<EventType, Rules>()
+  /** Those that may have something to tell without an event of theirs. */
+  const awaiting: Compiled[] = []
   let evaluations = 0
   let judged = 0
 
   for (const [position, rule] of enabled.entries()) {
     try {
       const compiled = compileRule(rule, position, shared, options)
+      if (compiled.sequence?.awaits) awaiting.push(compiled)
       for (const type of new Set(rule.on)) {
         const { index, always } = byType.get(type) ?? { index: createIndex<Compiled>(), always: [] }
         byType.set(type, { index, always })
@@ -183,11 +201,11 @@ export function createEngine({ rules }: RuleSet, options: EngineOptions): Engine
 
   /** What has come together with this event: it alone, or with those that a threshold counted or a sequence followed. */
   const gather = (compiled: Compiled, event: Event): Gathered | undefined => {
-    const { when, follow, count } = compiled
+    const { when, sequence, count } = compiled
     const { time } = event
-    if (follow) {
-      const earlier = follow(event, () => counts(compiled, event))
-      return earlier && { earlier, count: 1, firstSeen: Math.min(time, earlier[0]?.time ?? time), lastSeen: time }
+    if (sequence) {
+      const earlier = sequence.follow(event, () => counts(compiled, event))
+      return earlier && gatheredOf(event, earlier)
     }
     if (!when(event) || !counts(compiled, event)) return undefined
     if (count === undefined) return { earlier: none, count: 1, firstSeen: time, lastSeen: time }
@@ -195,13 +213,11 @@ export function createEngine({ rules }: RuleSet, options: EngineOptions): Engine
     return counted && { earlier: none, ...counted }
   }
 
-  const judgeBy = (compiled: Compiled, event: Event): Match | undefined => {
-    const gathered = gather(compiled, event)
-    if (gathered === undefined) return undefined
+  /** `time` is when it is told: of what was awaited, the end of that. */
+  const tell = (compiled: Compiled, event: Event, gathered: Gathered, time: number): Match | undefined => {
     const { rule, groupBy, message } = compiled
     const { earlier, ...match } = gathered
-    const folded =
-      groupBy.length === 0 ? match : fold(`${rule.id} ${keyOf(groupBy, event)}`, event.time, rule.window, match)
+    const folded = groupBy.length === 0 ? match : fold(`${rule.id} ${keyOf(groupBy, event)}`, time, rule.window, match)
     if (folded === undefined) {
       onSuppressed(rule.id, 'folded')
       return undefined
@@ -209,23 +225,48 @@ export function createEngine({ rules }: RuleSet, options: EngineOptions): Engine
     return { rule, event, earlier, message: message(event), ...folded }
   }
 
+  /** One broken rule never stops the others. */
+  const orDisable = (compiled: Compiled, work: () => void): void => {
+    try {
+      work()
+    } catch (error) {
+      compiled.disabled = true
+      onError(compiled.rule.id, error)
+    }
+  }
+
+  let clock = -Infinity
+  const advance = (time: number): Match[] => {
+    const matches: Match[] = []
+    clock = Math.max(clock, time - mostLate)
+    for (const compiled of awaiting) {
+      if (compiled.disabled) continue
+      for (const { event, earlier, end } of compiled.sequence?.due(clock) ?? []) {
+        orDisable(compiled, () => {
+          const match = tell(compiled, event, gatheredOf(event, earlier), end)
+          if (match) matches.push(match)
+        })
+      }
+    }
+    return matches
+  }
+
   return {
     rules,
     eventTypes: new Set(byType.keys()),
     evaluations: () => evaluations,
+    advance,
     judge: (event) => {
       expire?.(event.time)
-      const matches: Match[] = []
+      const matches = awaiting.length > 0 ? advance(event.time) : []
       const candidates = candidatesFor(event)
       evaluations += candidates.length
       for (const compiled of candidates) {
-        try {
-          const match = judgeBy(compiled, event)
+        orDisable(compiled, () => {
+          const gathered = gather(compiled, event)
+          const match = gathered && tell(compiled, event, gathered, event.time)
           if (match) matches.push(match)
-        } catch (error) {
-          compiled.disabled = true
-          onError(compiled.rule.id, error)
-        }
+        })
       }
       return matches
     },

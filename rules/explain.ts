@@ -98,6 +98,7 @@ const below = (lines: readonly string[]) => lines.map((line) => `  ${line}`)
 function conditionLines(rule: Rule): string[] {
   const { sequence, threshold } = rule
   if (sequence) {
+    const last = sequence.steps.length - 1
     const by =
       sequence.by === 'process_tree'
         ? 'one tree of processes'
@@ -105,9 +106,8 @@ function conditionLines(rule: Rule): string[] {
     return [
       `These events follow one another within ${lasting(sequence.within)}, with ${by}:`,
       ...sequence.steps.flatMap(({ on, when, negated }, index) => {
-        const lead = negated
-          ? `${index + 1}. no ${on.join(' or ')} event with`
-          : `${index + 1}. ${on.join(' or ')} event with`
+        const where = index === 0 ? ', in that time before,' : index === last ? ', until that time is over,' : ''
+        const lead = `${index + 1}. ${negated ? `no${where} ` : ''}${on.join(' or ')} event with`
         return below([lead, ...below(inWords(when))])
       }),
     ]

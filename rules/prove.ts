@@ -40,6 +40,8 @@ function proveTest(rule: Rule, test: RuleTest): Proof {
   )
   let got = 0
   for (const event of eventsOf(rule, test)) got += engine.judge(event).length
+  // Nothing comes after the last of them.
+  got += engine.advance(Infinity).length
   return {
     rule: rule.id,
     test: test.name,

@@ -86,7 +86,12 @@ function readSteps(
   const sequence: Sequence | undefined = readSequence(raw.sequence, [...path, 'sequence'], around, report)
   if (sequence === undefined) return undefined
   const on = [...new Set(sequence.steps.flatMap((step) => step.on))]
-  return { on, completedOn: sequence.steps.at(-1)?.on ?? [], when: whenOf(sequence), sequence }
+  return {
+    on,
+    completedOn: sequence.steps.findLast(({ negated }) => !negated)?.on ?? [],
+    when: whenOf(sequence),
+    sequence,
+  }
 }
 
 /** Milliseconds; undefined where there is none. */

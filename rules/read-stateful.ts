@@ -31,15 +31,9 @@ export function readSequence(
   const on = [...new Set(steps.flatMap((step) => step.on))]
   const by = readJoin(raw.by, [...path, 'by'], around(on))
   if (steps.length < raw.steps.length || within === undefined || by === undefined) return undefined
-  const [first, last] = [steps[0], steps.at(-1)]
-  if (first?.negated || last?.negated) {
-    const at = first?.negated ? 0 : steps.length - 1
-    const expected = 'negated steps between others: a sequence begins and ends with something that happens'
-    report({
-      path: [...path, 'steps', at, 'negated'],
-      found: `a ${at === 0 ? 'first' : 'last'} step that is negated`,
-      expected,
-    })
+  if (steps.every(({ negated }) => negated)) {
+    const expected = 'one step at least that is not: an alert is about something that happened'
+    report({ path: [...path, 'steps'], found: 'negated steps alone', expected })
     return undefined
   }
   return { steps, by, within }

@@ -28,13 +28,16 @@ export type Join = { readonly fields: readonly Field[] } | 'process_tree'
 export interface Step {
   readonly on: readonly EventType[]
   readonly when: Condition
-  /** No such event may come between the step before and the step after. */
+  /**
+   * No such event may come between the step before and the step after: of the first step, in the time before the second;
+   * of the last, in what is left of the time.
+   */
   readonly negated: boolean
 }
 
 /** Events one after the other, the last no later than `within` milliseconds after the first. */
 export interface Sequence {
-  /** Two at least are not negated, the first and the last among them. */
+  /** Two at least, of which one is not negated. */
   readonly steps: readonly Step[]
   readonly by: Join
   readonly within: number

@@ -11,6 +11,7 @@ import { expiryPattern } from './expiry.ts'
 import { type Field, fields } from './fields.ts'
 import { operatorsFor, semantics } from './operators.ts'
 import { breakGlassAnnotation, phaseNames, usualStartup } from './phase.ts'
+import { typesInWords } from './words.ts'
 
 export const schemaId = 'https://nightjar.dev/rules/v1.json'
 
@@ -90,7 +91,10 @@ function sequenceOf<T extends Parts>(parts: T) {
       on: types('The types of event that the step looks at.'),
       when: parts.condition,
       negated: Type.Optional(
-        Type.Boolean({ description: 'true: no such event comes between the step before and the step after.' }),
+        Type.Boolean({
+          description:
+            'true: no such event comes between the step before and the step after. Of the first step: none within that time before the second. Of the last: none until the end of that time; the alert comes then.',
+        }),
       ),
     },
     strict,
@@ -101,7 +105,7 @@ function sequenceOf<T extends Parts>(parts: T) {
         minItems: 2,
         maxItems: 6,
         title: 'an array of 2 to 6 steps',
-        description: 'One after the other. The first and the last are not negated; the alert is about the last.',
+        description: 'One after the other. One at least is not negated; the alert is about the last of these.',
       }),
       by: parts.join,
       within: duration('How long after the first step, in the time of the events, the last may come.'),
@@ -157,7 +161,10 @@ function packOf<T extends Parts>(parts: T) {
               description: 'How many matches raise one alert; with "distinct", how many different values in them.',
             }),
             distinct: Type.Optional(
-              Type.Unsafe<string>({ ...parts.fieldName, description: 'Count the different values of this field.' }),
+              Type.Unsafe<string>({
+                allOf: [parts.fieldName],
+                description: 'Count the different values of this field.',
+              }),
             ),
             by: Type.Array(parts.fieldName, {
               uniqueItems: true,
@@ -288,19 +295,20 @@ function askedOf(field: Field): TSchema {
   return Type.Union([value, Type.Object(Object.fromEntries(asked), { ...strict, minProperties: 1 })])
 }
 
+const isMapName = (name: string): boolean => name.endsWith('.<name>')
+/** What the names of a map's entries begin with. */
+const mapPattern = (name: string): string => `^${name.slice(0, -'<name>'.length).replaceAll('.', '\\.')}`
+
 /** What a condition may ask of fields. It knows the joins and macros by name only, and so doesn't contain itself. */
 function fieldTestsSchema(): TSchema {
   const named = [...fields.values()].map((field) => {
-    const on = `On events of type ${field.eventTypes.join(', ')}.`
+    const on = `On ${typesInWords(field.eventTypes)}.`
     const values = field.values ? ` One of ${field.values.join(', ')}.` : ''
     const description = `${field.description}${values} ${on}`
     return [field.name, Type.Unsafe({ description, allOf: [definition(kindOf(field))] })] as const
   })
-  const isMap = ([name]: readonly [string, TSchema]) => name.endsWith('.<name>')
-  const maps = named.filter(isMap).map(([name, schema]) => {
-    const prefix = name.slice(0, -'<name>'.length)
-    return [`^${prefix.replaceAll('.', '\\.')}.+$`, schema] as const
-  })
+  const isMap = ([name]: readonly [string, TSchema]) => isMapName(name)
+  const maps = named.filter(isMap).map(([name, schema]) => [`${mapPattern(name)}.+$`, schema] as const)
   return Type.Unsafe({
     type: 'object',
     properties: {
@@ -343,8 +351,9 @@ function phaseSchema(): TSchema {
 /** The published schema, as rules/schema.json holds it. */
 export function publishedSchema(): Plain {
   const kinds = Object.fromEntries([...fields.values()].map((field) => [kindOf(field), askedOf(field)]))
-  const names = [...fields.keys()].filter((name) => !name.endsWith('.<name>'))
-  const fieldName = Type.Union([Type.Enum(names), Type.String({ pattern: '^k8s\\.pod\\.label\\..+$' })])
+  const names = [...fields.keys()].filter((name) => !isMapName(name))
+  const maps = [...fields.keys()].filter(isMapName).map((name) => Type.String({ pattern: `${mapPattern(name)}.+$` }))
+  const fieldName = definition('field_name')
   const pack = packOf({
     condition: definition('condition'),
     fieldName,
@@ -373,6 +382,7 @@ export function publishedSchema(): Plain {
       JSON.stringify({
         condition: conditionSchema(),
         field_tests: fieldTestsSchema(),
+        field_name: Type.Union([Type.Enum(names), ...maps]),
         phase: phaseSchema(),
         ...kinds,
         event: partOfEvent(),

@@ -6,6 +6,10 @@
  * and none that a negated step asks for between the two steps around it. For each number of steps done, only the run
  * that began last is remembered: whatever an older one could become in time, that one can too. When the last step has
  * come, all runs of that key are forgotten, so that each alert tells of new events.
+ *
+ * A negated first step asks for none of its kind in the time `within` before the second. With a negated last step what
+ * has happened is awaited to stay alone: until `within` after the first, one at a time for a key; when that time is
+ * over, it is due, and all runs of its key that began until then are forgotten.
  */
 import { LRUCache } from 'lru-cache'
 import type { Event } from '../sensor/event.ts'
@@ -14,14 +18,28 @@ import { compileField } from './fields.ts'
 import { keyOf } from './key.ts'
 import type { Sequence } from './rule.ts'
 
-/** The events of all steps but the last, oldest first. */
+/** The events of all steps that happened but the last, oldest first. */
 export type Earlier = readonly Event[]
 
-/**
- * Takes an event; gives the events before it when it completes the sequence. `accepts` is asked only then, and once: if it
- * says no, the event counts as none that completes.
- */
-export type Follow = (event: Event, accepts: () => boolean) => Earlier | undefined
+/** What came about, and was followed by nothing that it shouldn't. */
+export interface Due {
+  readonly event: Event
+  readonly earlier: Earlier
+  /** When that was certain: Unix time in milliseconds. */
+  readonly end: number
+}
+
+export interface Follower {
+  /**
+   * Takes an event; gives the events before it when it completes the sequence. `accepts` is asked only then, and once: if
+   * it says no, the event counts as none that completes.
+   */
+  readonly follow: (event: Event, accepts: () => boolean) => Earlier | undefined
+  /** Does it end with a negated step? Only then is anything ever due. */
+  readonly awaits: boolean
+  /** What was awaited until a moment before `time`: no event of an earlier time will come. Each is given once. */
+  readonly due: (time: number) => readonly Due[]
+}
 
 /** Events that are remembered for one rule, all keys together; each has its process with up to 16 ancestors. */
 const mostRemembered = 5_000
@@ -40,7 +58,8 @@ interface Stage {
   readonly breaks: readonly Test[]
 }
 
-function stagesOf({ steps }: Sequence, shared: Shared): Stage[] {
+/** The steps that happen, and what may not come after the last of them. */
+function stagesOf({ steps }: Sequence, shared: Shared): { stages: Stage[]; after: readonly Test[] } {
   const stages: Stage[] = []
   let breaks: Test[] = []
   for (const step of steps) {
@@ -51,7 +70,12 @@ function stagesOf({ steps }: Sequence, shared: Shared): Stage[] {
       breaks = []
     }
   }
-  return stages
+  return { stages, after: breaks }
+}
+
+interface Awaited extends Due {
+  /** The keys of the runs that it came from. */
+  readonly keys: readonly string[]
 }
 
 type Somebody = { readonly pid?: number; readonly start_time?: number }
@@ -81,9 +105,10 @@ export function createSequence(
   onEvicted: () => void,
   shared: Shared = new Map(),
   most: number = mostRemembered,
-): Follow {
+): Follower {
   const { by, within } = sequence
-  const stages = stagesOf(sequence, shared)
+  const { stages, after } = stagesOf(sequence, shared)
+  const before = stages[0]?.breaks ?? []
   const last = stages.length - 1
   let latest = -Infinity
   const memory = new LRUCache<string, Runs>({
@@ -93,12 +118,31 @@ export function createSequence(
       if (reason === 'evict' && runs.some((run) => run && latest - run.start <= within)) onEvicted()
     },
   })
+  /** What a negated first step asks for: by key, when it came last. */
+  const seen = new LRUCache<string, number>({
+    max: most,
+    dispose: (time, _, reason) => {
+      if (reason === 'evict' && latest - time <= within) onEvicted()
+    },
+  })
+  const awaited = new LRUCache<string, Awaited>({
+    maxSize: most,
+    sizeCalculation: ({ earlier }) => earlier.length + 1,
+    dispose: (_, __, reason) => {
+      if (reason === 'evict') onEvicted()
+    },
+  })
+  /** Nothing is due before; what was awaited until then may be awaited no longer. */
+  let nextEnd = Infinity
   const getters = by === 'process_tree' ? [] : by.fields.map(compileField)
   const placesOf = (event: Event) => {
     if (by === 'process_tree') return treesOf(event)
     const key = keyOf(getters, event)
     return { of: [key], root: key }
   }
+
+  /** Does a sequence begin with this event, for that key: has nothing come that a negated first step asks for? */
+  const canBegin = (key: string, time: number): boolean => time - (seen.get(key) ?? -Infinity) > within
 
   /** The runs after an event that completes none of them. */
   const grow = (runs: Runs, event: Event, holds: readonly boolean[], begins: boolean): Runs =>
@@ -113,29 +157,83 @@ export function createSequence(
       return grown && (kept === undefined || grown.start >= kept.start) ? grown : kept
     })
 
-  return (event, accepts) => {
+  /** The run that this event completes. */
+  const wholeOf = (runs: Runs, event: Event, begins: boolean): Run | undefined => {
+    const whole = last > 0 ? runs[last] : begins ? { start: event.time, events: [] } : undefined
+    return whole && event.time - whole.start <= within ? whole : undefined
+  }
+
+  const awaitEnd = (event: Event, { start, events }: Run, keys: readonly string[]): void => {
+    const [key] = keys
+    if (key === undefined || awaited.has(key)) return
+    const end = start + within
+    awaited.set(key, { event, earlier: events, end, keys })
+    nextEnd = Math.min(nextEnd, end)
+  }
+
+  const follow = (event: Event, accepts: () => boolean): Earlier | undefined => {
     const holds = stages.map((stage) => stage.holds(event))
-    const concerns = holds.includes(true) || stages.some(({ breaks }) => breaks.some((test) => test(event)))
+    const concerns =
+      holds.includes(true) ||
+      stages.some(({ breaks }) => breaks.some((test) => test(event))) ||
+      after.some((test) => test(event))
     if (!concerns) return undefined
     latest = Math.max(latest, event.time)
     const { of, root } = placesOf(event)
-    let completed: Earlier | undefined
+    const isUnwanted = after.some((test) => test(event))
+    const isForewarning = before.some((test) => test(event))
+    const whole: { key: string; run: Run }[] = []
     let accepted: boolean | undefined
     for (const key of of) {
+      if (isUnwanted && event.time <= (awaited.get(key)?.end ?? -Infinity)) awaited.delete(key)
       const runs = memory.get(key) ?? []
-      const whole = holds[last] ? runs[last] : undefined
-      if (whole && event.time - whole.start <= within) {
+      const begins = key === root && canBegin(key, event.time)
+      if (isForewarning) seen.set(key, Math.max(event.time, seen.get(key) ?? event.time))
+      const run = holds[last] ? wholeOf(runs, event, begins) : undefined
+      if (run) {
         accepted ??= accepts()
-        if (accepted) {
-          completed ??= whole.events
+        if (accepted) whole.push({ key, run })
+        if (accepted && after.length === 0) {
           memory.delete(key)
           continue
         }
       }
-      const grown = grow(runs, event, holds, key === root)
-      if (grown.some((run) => run !== undefined)) memory.set(key, grown)
+      const grown = grow(runs, event, holds, begins)
+      if (grown.some((one) => one !== undefined)) memory.set(key, grown)
       else memory.delete(key)
     }
-    return completed
+    const [first] = whole
+    if (first === undefined) return undefined
+    if (after.length === 0) return first.run.events
+    awaitEnd(
+      event,
+      first.run,
+      whole.map(({ key }) => key),
+    )
+    return undefined
   }
+
+  /** Forgets the runs that began until then. */
+  const forget = (key: string, until: number): void => {
+    const left = memory.get(key)?.map((run) => (run && run.start > until ? run : undefined)) ?? []
+    if (left.some((run) => run !== undefined)) memory.set(key, left)
+    else memory.delete(key)
+  }
+
+  const due = (time: number): readonly Due[] => {
+    if (time <= nextEnd) return []
+    const over: Awaited[] = []
+    nextEnd = Infinity
+    for (const [key, one] of [...awaited.entries()]) {
+      if (one.end >= time) nextEnd = Math.min(nextEnd, one.end)
+      else {
+        over.push(one)
+        awaited.delete(key)
+        for (const each of one.keys) forget(each, one.end)
+      }
+    }
+    return over.sort((one, other) => one.end - other.end)
+  }
+
+  return { follow, awaits: after.length > 0, due }
 }

@@ -1,4 +1,5 @@
 /** A condition in words, for people who read rules and don't write them. */
+import { type EventType, eventTypes } from '../sensor/event.ts'
 import type { Condition } from './condition.ts'
 import type { Operand } from './operators.ts'
 
@@ -28,6 +29,13 @@ export function listed(values: readonly string[]): string {
   if (values.length === 0) return 'nothing (an empty list)'
   const rest = values.length - shown
   return rest > 0 ? `${values.slice(0, shown).join(', ')} and ${rest} more` : values.join(', ')
+}
+
+/** Types of event; of nearly all of them, those that are not among them. */
+export function typesInWords(types: readonly EventType[]): string {
+  const others = eventTypes.filter((type) => !types.includes(type))
+  if (others.length === 0) return 'every event'
+  return others.length < types.length / 4 ? `every event but ${others.join(', ')}` : types.join(', ')
 }
 
 function testInWords({ field, operator, operands }: Extract<Condition, { kind: 'test' }>): string {

@@ -2,7 +2,7 @@
 import type { Logger } from 'pino'
 import type { Exporter } from '../exporters/exporter.ts'
 import type { Metrics } from '../exporters/metrics.ts'
-import { createEngine, type Engine } from '../rules/engine.ts'
+import { createEngine, type Engine, type Match } from '../rules/engine.ts'
 import type { RuleSet } from '../rules/rule.ts'
 import type { Alert } from './alert.ts'
 import { createAlert } from './alerts.ts'
@@ -12,6 +12,8 @@ import { createStormFold } from './storm.ts'
 
 export interface Judge {
   judge(event: Event): void
+  /** It is that time (Unix, milliseconds), whether or not there are events: tells what was awaited in vain. */
+  advance(time: number): void
   /** Puts these rules in place of the ones before. */
   use(rules: RuleSet): void
 }
@@ -55,22 +57,27 @@ export function createJudge(options: {
   }
   use(options.rules)
 
+  const send = (matches: readonly Match[]) => {
+    for (const each of matches) {
+      const match = fold(each)
+      if (match === undefined) {
+        metrics.alertsSuppressed.inc({ rule: each.rule.id, reason: 'folded' })
+        continue
+      }
+      const alert = redact(createAlert(match, sensor()))
+      metrics.alerts.inc({ rule: alert.rule.id, severity: alert.severity })
+      for (const exporter of exporters()) exporter.send(alert)
+    }
+  }
+
   return {
     use,
     judge(event) {
       const matches = engine.judge(event)
       metrics.ruleEvaluations.inc(engine.evaluations() - evaluations)
       evaluations = engine.evaluations()
-      for (const each of matches) {
-        const match = fold(each)
-        if (match === undefined) {
-          metrics.alertsSuppressed.inc({ rule: each.rule.id, reason: 'folded' })
-          continue
-        }
-        const alert = redact(createAlert(match, sensor()))
-        metrics.alerts.inc({ rule: alert.rule.id, severity: alert.severity })
-        for (const exporter of exporters()) exporter.send(alert)
-      }
+      send(matches)
     },
+    advance: (time) => send(engine.advance(time)),
   }
 }

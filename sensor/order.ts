@@ -1,12 +1,18 @@
 /**
  * Puts acts back into the order of kernel time. Older bpftrace reads one CPU's buffer after the other, so a child's
- * exec may come before its fork; each act waits for `window` milliseconds before it goes on.
+ * exec may come before its fork; each act waits before it goes on: for `window` milliseconds, and for as long as acts
+ * have lately been on their way. Where the buffers are full, one that comes late may belong before many that came.
  */
 export interface Order<T> {
   push(item: T): void
   /** Sends on all that waits, whatever its age. */
   flush(): void
 }
+
+/** What is later than this is not waited for; nanoseconds. */
+const latest = 2e9
+/** A factor for each window: a second after the last late act next to nothing is left of it. */
+const fading = 0.97
 
 /** `now`: the clock of `time`, in nanoseconds. */
 export function createOrder<T extends { time: number }>(
@@ -15,6 +21,8 @@ export function createOrder<T extends { time: number }>(
 ): Order<T> {
   const waiting: T[] = []
   let scheduled = false
+  /** How late the latest of the acts came, in nanoseconds; it fades. */
+  let late = 0
 
   const release = (until: number) => {
     let count = 0
@@ -27,13 +35,15 @@ export function createOrder<T extends { time: number }>(
     scheduled = true
     options.after(options.window, () => {
       scheduled = false
-      release(options.now() - options.window * 1e6)
+      release(options.now() - options.window * 1e6 - late)
+      late *= fading
       schedule()
     })
   }
 
   return {
     push(item) {
+      late = Math.min(Math.max(late, options.now() - item.time), latest)
       // Nearly always the newest: look from the end.
       let at = waiting.length
       while (at > 0 && (waiting[at - 1]?.time ?? 0) > item.time) at--

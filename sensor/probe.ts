@@ -12,7 +12,7 @@ import { type Act, createAssembler } from './assemble.ts'
 import { createDecoder } from './decoder.ts'
 
 export interface Gap {
-  reason: 'probe_exited' | 'probe_stalled' | 'probe_replaced' | 'events_lost' | 'records_rejected'
+  reason: 'probe_exited' | 'probe_stalled' | 'events_lost' | 'records_rejected'
   seconds?: number
   lostEvents?: number
   detail?: string
@@ -38,8 +38,6 @@ export interface ProbeOptions {
   onLoss(stage: 'kernel_buffer' | 'decoder', count: number): void
   onHeartbeat(): void
   onRestart(): void
-  /** It takes the place of another one that has just been stopped, which is why. It is tried until it works. */
-  replaces?: string
 }
 
 export interface Probe {
@@ -92,8 +90,7 @@ export function startProbe(options: ProbeOptions): Probe {
   let timer: NodeJS.Timeout | undefined
   /** When the kernel side was last heard of, and why it fell silent; unset before the first start. */
   let blind: { since: number; reason: Gap['reason']; detail: string } | undefined
-  if (options.replaces) blind = { since: performance.now(), reason: 'probe_replaced', detail: options.replaces }
-  let everUp = blind !== undefined
+  let everUp = false
 
   const start = () => {
     const [chunk = 64] = chunkSizes

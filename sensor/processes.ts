@@ -51,7 +51,7 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
   const exited: { pid: number; entry: Entry; time: number }[] = []
   const wiring = createWiring<Entry>()
   /** The sensor and its bpftrace. */
-  let own = new Set<number>()
+  const own = new Set<number>()
 
   const forget = (now: number) => {
     while (exited[0] && exited[0].time < now - remembered) {
@@ -128,7 +128,7 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
     forget(act.time)
     switch (act.act) {
       case 'sensor':
-        own = new Set(act.pids)
+        for (const pid of act.pids) own.add(pid)
         return
       case 'fork':
         child(act.pid, act.ppid, {
@@ -187,6 +187,7 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
         })
       }
       case 'exit': {
+        own.delete(act.pid)
         const entry = entries.get(act.pid)
         if (!entry || entry.exited) return
         end(entry)

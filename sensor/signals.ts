@@ -9,7 +9,8 @@ export function ending(duration: number | undefined, started: Promise<void>, unt
     process.once('SIGINT', () => resolve('SIGINT'))
     if (untilUnread) process.stdout.on('error', () => resolve('the output is closed'))
     started.then(() => {
-      if (duration !== undefined) setTimeout(resolve, duration, 'the duration is over')
+      // Ended otherwise, the process doesn't wait for it.
+      if (duration !== undefined) setTimeout(resolve, duration, 'the duration is over').unref()
     }, reject)
   })
 }

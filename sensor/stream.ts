@@ -1,6 +1,7 @@
 /** The live stream: bpftrace -> records -> acts in order -> events of known processes -> enriched events. */
 import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname, release } from 'node:os'
+import { setTimeout } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Interests } from '../bpf/interest.ts'
 import { chunkSizes, program } from '../bpf/program.ts'
@@ -12,6 +13,7 @@ import { createClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { openEnriching } from './enriching.ts'
 import type { Event } from './event.ts'
+import { createHandover } from './handover.ts'
 import { createOrder } from './order.ts'
 import { type Gap, type Probe, startProbe } from './probe.ts'
 import { runningProcesses } from './proc.ts'
@@ -24,7 +26,10 @@ export interface Stream {
   readonly node: string
   up(): boolean
   lostEvents(): number
-  /** Sends these events from now on; the kernel program is exchanged if it is another one for them. */
+  /**
+   * Sends these events from when it resolves; the kernel program is exchanged if it is another one for them, without a
+   * blind moment. Rejects if the new one can't be attached: the events stay what they were.
+   */
   want(interests: Interests): Promise<void>
   /** Stops bpftrace and sends on what is under way. */
   stop(): Promise<void>
@@ -32,6 +37,9 @@ export interface Stream {
 
 /** Milliseconds that an act waits for those that come late from another CPU's buffer. */
 const orderWindow = 5
+/** Milliseconds from the first word of a new probe to the moment it takes over, and then until the one before is read to its end. */
+const handoverAfter = 100
+const lastLines = 1000
 /** include/linux/proc_ns.h, PROC_PID_INIT_INO */
 const initialPidNamespace = 'pid:[4026531836]'
 
@@ -94,7 +102,7 @@ export function openStream(options: {
     {
       window: orderWindow,
       now: () => Number(process.hrtime.bigint()),
-      after: (ms, run) => setTimeout(run, ms),
+      after: (ms, run) => globalThis.setTimeout(run, ms),
     },
     (act) => {
       if (act.act === 'cgroup') enricher.cgroupMade(act.id, act.path)
@@ -129,15 +137,15 @@ export function openStream(options: {
     })
   }
 
-  const probe = (how: { chunkSizes: readonly number[]; replaces?: string }): Probe =>
+  const probe = (chunkSizes: readonly number[], tell: { act(act: Act): void }): Probe =>
     startProbe({
-      ...how,
+      chunkSizes,
       program(size) {
         chunk = size
         return program(interests, size, tracepointsOf())
       },
       log,
-      onAct: order.push,
+      onAct: (act) => tell.act(act),
       onUp() {
         isUp(true)
         prime()
@@ -151,7 +159,37 @@ export function openStream(options: {
       onHeartbeat: clock.refresh,
       onRestart: () => metrics.probeRestarts.inc(),
     })
-  let running = probe({ chunkSizes })
+  // What happens before the first word of the kernel side is told must have a name, too.
+  prime()
+  let telling = { act: order.push }
+  let running = probe(chunkSizes, telling)
+  /** The one that is being attached to take over. */
+  let successor: Probe | undefined
+  let stopped = false
+
+  /** Resolves when the new program tells; rejects, and the one before goes on, if it can't be attached. */
+  const replace = async () => {
+    const handover = createHandover<Act>(order.push)
+    // Whose it is must be known from its first act on.
+    const next = { act: (act: Act) => (act.act === 'sensor' ? order.push(act) : handover.coming(act)) }
+    telling.act = handover.leaving
+    successor = probe([chunk], next)
+    try {
+      await successor.started
+    } catch (error) {
+      telling.act = order.push
+      throw error
+    } finally {
+      if (stopped) await successor.stop()
+    }
+    handover.at(Number(process.hrtime.bigint()) + handoverAfter * 1e6)
+    await setTimeout(handoverAfter + lastLines)
+    await running.stop()
+    next.act = order.push
+    telling = next
+    running = successor
+    successor = undefined
+  }
 
   return {
     started: running.started,
@@ -160,16 +198,19 @@ export function openStream(options: {
     lostEvents: () => lostEvents,
     async want(wanted) {
       const tracepoints = tracepointsOf()
-      const same = program(wanted, chunk, tracepoints) === program(interests, chunk, tracepoints)
+      const before = interests
+      if (program(wanted, chunk, tracepoints) === program(before, chunk, tracepoints)) return
       interests = wanted
-      if (same) return
-      await running.stop()
-      isUp(false)
-      running = probe({ chunkSizes: [chunk], replaces: 'new rules' })
-      running.started.catch(() => {}) // it is tried until it works, or is stopped
+      try {
+        await replace()
+      } catch (error) {
+        interests = before
+        throw error
+      }
     },
     async stop() {
-      await running.stop()
+      stopped = true
+      await Promise.all([running.stop(), successor?.stop()])
       order.flush()
       enricher.close()
     },

@@ -13,7 +13,7 @@ import { phaseInWords } from '../../rules/phase.ts'
 import { nearest, RuleError } from '../../rules/problem.ts'
 import { type Proof, prove } from '../../rules/prove.ts'
 import type { Rule, RuleSet } from '../../rules/rule.ts'
-import { inWords } from '../../rules/words.ts'
+import { inWords, typesInWords } from '../../rules/words.ts'
 
 interface Output {
   output: 'json' | 'pretty'
@@ -129,7 +129,7 @@ function runFields(options: Output): void {
   print(rows, options, ({ name, type, multiple, description, values, event_types }) => {
     const kind = `${type}${multiple ? '*' : ''}`.padEnd('boolean* '.length)
     const choice = values ? ` One of ${values.join(', ')}.` : ''
-    return `${name.padEnd(width)}  ${kind} ${event_types.join(',').padEnd('exec,exit,connect,stdio,gap'.length)}  ${description}${choice}`
+    return `${name.padEnd(width)}  ${kind} ${typesInWords(event_types).padEnd('every event but gap, posture'.length)}  ${description}${choice}`
   })
   if (options.output === 'pretty') process.stdout.write('* several values: any of them will do\n')
 }

@@ -30,6 +30,8 @@ export interface RunOptions {
 const defaultMetrics = '127.0.0.1:9464'
 /** Stopping must be over in two seconds, whatever a receiver does. */
 const closeWithin = 1200
+/** Milliseconds between two looks at the clock. */
+const tick = 1000
 
 /** Runs until a signal or the end of `duration`. Rejects if the sensor can't run. */
 export async function run(options: RunOptions, log: Logger): Promise<void> {
@@ -74,8 +76,12 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
     },
   })
 
+  // Where events are rare, what was awaited in vain is told by the clock. An event that comes first tells the same.
+  const ticking = setInterval(() => judge.advance(Date.now()), tick)
+
   let server: MetricsServer | undefined
   const stop = async () => {
+    clearInterval(ticking)
     await stream.stop()
     await Promise.all([exporting.close(closeWithin), closeCapture(capture, log), server?.close()])
   }
@@ -84,19 +90,25 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
       const next = read()
       const nextRules = await rulesOf(next)
       const nextRedact = createRedactor(next, metrics)
+      await stream.want(interests(nextRules.rules))
       await exporting.use(next)
       redact = nextRedact
       judge.use(nextRules)
       judging = nextRules
-      await stream.want(interests(nextRules.rules))
       log.info({ rules: nextRules.rules.length }, 'rules and receivers reloaded; metrics and kubernetes want a restart')
     } catch (error) {
       log.error({ err: error }, 'not reloaded: the rules and the configuration from before stay')
     }
   }
 
+  // One after the other: the last one counts.
+  let reloaded = stream.started.catch(() => {})
+  const onHangup = () => {
+    reloaded = reloaded.then(reload)
+  }
+
   const end = ending(options.duration, stream.started)
-  process.on('SIGHUP', reload)
+  process.on('SIGHUP', onHangup)
   try {
     const ready = () => readiness({ probeUp: stream.up(), rules: judging.rules })
     server = await listen(options.metrics ?? config.metrics?.address, metrics.registry, ready, log)
@@ -105,7 +117,7 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
     const why = await end
     log.info({ why, lost_events: stream.lostEvents() }, 'stopping')
   } finally {
-    process.off('SIGHUP', reload)
+    process.off('SIGHUP', onHangup)
     await stop()
   }
 }

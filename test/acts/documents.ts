@@ -15,7 +15,7 @@ export async function documents(): Promise<Record<string, string>> {
   const acts = Object.values(packs).flat()
   const proofs = new Map(acts.map((act) => [act.rule, shown(act)]))
   return {
-    'docs/rules.md': catalogue(rules, proofs),
+    'docs/shipped-rules.md': catalogue(rules, proofs),
     'docs/navigator.json': `${JSON.stringify(navigatorLayer(rules), null, 2)}\n`,
   }
 }

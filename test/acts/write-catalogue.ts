@@ -1,4 +1,4 @@
-/** Writes docs/rules.md and docs/navigator.json anew, after a rule or an act changed: `npm run docs` */
+/** Writes docs/shipped-rules.md and docs/navigator.json anew, after a rule or an act changed: `npm run docs` */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { documents } from './documents.ts'

@@ -111,8 +111,9 @@ async function exploit(shell: 'sh' | 'bash', command: string): Promise<number> {
   return JSON.parse(await fetchFrom(shop, 'services/storefront:8080', `/${shell}?${query}`)).at
 }
 
+/** What the pod did. How it is set up is told as well: the pack posture. */
 const isIn = (pod: string) => (alert: Alert) =>
-  alert.k8s?.namespace?.name === shop && alert.k8s.pod?.name?.startsWith(pod) === true
+  alert.event.type !== 'posture' && alert.k8s?.namespace?.name === shop && alert.k8s.pod?.name?.startsWith(pod) === true
 
 const commandOf = (alert: Alert) => alert.process?.command_line ?? ''
 

@@ -30,7 +30,7 @@ const accesses = ['read', 'write', 'create', 'truncate', 'append']
 const open = fc.record({
   path,
   requested: fc.oneof(path, fc.constant('shadow'), fc.constant(`/${'a/'.repeat(40)}shadow`)),
-  access: fc.oneof(fc.constantFrom(['read'], ['write']), fc.subarray(accesses, { minLength: 1 })),
+  access: fc.oneof(fc.constantFrom<string[]>(['read'], ['write']), fc.subarray(accesses, { minLength: 1 })),
   inContainer: fc.boolean(),
   failed: fc.boolean(),
 })

@@ -10,10 +10,11 @@ const isRecord = (value: Json): value is Record<string, Json> =>
 /** All values that a name leads to. */
 function valuesOf(event: Json, name: string): Json[] {
   if (name === 'event.type') return valuesOf(event, 'type')
-  if (name.startsWith('k8s.pod.label.')) {
-    const [labels] = valuesOf(event, 'k8s.pod.label')
-    const label = isRecord(labels) ? Object.entries(labels).find(([key]) => key === name.slice(14)) : undefined
-    return label ? [label[1]] : []
+  for (const map of ['k8s.pod.label', 'k8s.pod.annotation']) {
+    if (!name.startsWith(`${map}.`)) continue
+    const [entries] = valuesOf(event, map)
+    const entry = isRecord(entries) ? Object.entries(entries).find(([key]) => `${map}.${key}` === name) : undefined
+    return entry ? [entry[1]] : []
   }
   let found: Json[] = [event]
   for (const part of name.split('.')) {
@@ -180,7 +181,7 @@ function treesOf(event: Json): string[] {
   return [names[isRoot ? 1 : 0], ...names].filter((name) => name !== undefined)
 }
 
-/** For each event, does the rule raise an alert on it? Every alert looks back on all the events before it. */
+/** For each event, does the rule raise an alert about it, at once or later? Every alert looks back on all that came before. */
 export function interpretRule(rule: RuleInJson, events: readonly EventInJson[], names: Names): boolean[] {
   const is = ({ on, when }: { on?: readonly string[]; when?: Json }, event: EventInJson): boolean =>
     (on ?? []).includes(event.type) && interpret(when, event, names)
@@ -199,13 +200,23 @@ export function interpretRule(rule: RuleInJson, events: readonly EventInJson[], 
 
   const { sequence, threshold } = rule
   if (sequence) {
-    const { steps, by } = sequence
+    const { by } = sequence
+    const within = milliseconds(sequence.within)
+    const first = sequence.steps.findIndex((one) => !one.negated)
+    const last = sequence.steps.findLastIndex((one) => !one.negated)
+    const [before, steps, after] = [
+      sequence.steps.slice(0, first),
+      sequence.steps.slice(first, last + 1),
+      sequence.steps.slice(last + 1),
+    ]
     const keysOf = (event: Json): string[] => {
-      if (by === 'process_tree') return [...new Set(treesOf(event))]
+      if (by === 'process_tree') return [...new Set(treesOf(event).slice(1))]
       return [keyOf(event, by === 'container' ? ['container.id'] : (by as string[]))]
     }
+    const rootOf = (event: Json) => (by === 'process_tree' ? treesOf(event)[0] : keysOf(event)[0])
     /** Can the steps from `step` on be found after the event at `from`, so that the last is the event at `end`? */
     const goesOn = (key: string, step: number, from: number, end: number, latest: number): boolean => {
+      if (step === steps.length) return from === end
       const next = steps.findIndex((one, index) => index >= step && !one.negated)
       const forbidden = steps.slice(step, next)
       for (let at = from + 1; at <= end; at++) {
@@ -219,22 +230,51 @@ export function interpretRule(rule: RuleInJson, events: readonly EventInJson[], 
       }
       return false
     }
-    return events.map((event, end) => {
-      const whole = keysOf(event).filter((key) => {
-        for (let at = (told.get(key) ?? -1) + 1; at < end; at++) {
-          const first = events[at]
-          const [begin] = steps
-          if (!first || !begin || !is(begin, first)) continue
-          const begun = by === 'process_tree' ? treesOf(first)[0] : keysOf(first)[0]
-          const latest = first.time + milliseconds(sequence.within)
-          if (begun === key && goesOn(key, 1, at, end, latest)) return true
-        }
-        return false
+    /** Told of, by key: what began until that time. */
+    const toldUntil = new Map<string, number>()
+    /** When the sequences began that end with that event, of those that are not told. */
+    const startsOf = (key: string, end: number): number[] =>
+      events.flatMap((event, at) => {
+        const [begin] = steps
+        if (at <= (told.get(key) ?? -1) || at > end || !begin || !is(begin, event) || rootOf(event) !== key) return []
+        if (event.time <= (toldUntil.get(key) ?? -Infinity)) return []
+        const isForewarned = events
+          .slice(0, at)
+          .some(
+            (one) =>
+              before.some((step) => is(step, one)) && keysOf(one).includes(key) && event.time - one.time <= within,
+          )
+        return !isForewarned && goesOn(key, 1, at, end, event.time + within) ? [event.time] : []
       })
-      if (whole.length === 0 || isExcepted(event)) return false
-      for (const key of whole) told.set(key, end)
-      return true
-    })
+
+    const alerts = events.map(() => false)
+    let awaited: { key: string; keys: string[]; at: number; end: number }[] = []
+    const tellUntil = (time: number): void => {
+      for (const { keys, at, end } of awaited.filter((one) => one.end < time)) {
+        alerts[at] = true
+        for (const key of keys) toldUntil.set(key, end)
+      }
+      awaited = awaited.filter((one) => one.end >= time)
+    }
+    let clock = -Infinity
+    for (const [at, event] of events.entries()) {
+      clock = Math.max(clock, event.time)
+      tellUntil(clock - 5000)
+      if (after.some((one) => is(one, event))) {
+        awaited = awaited.filter(({ key, end }) => !keysOf(event).includes(key) || event.time > end)
+      }
+      const keys = keysOf(event).filter((key) => startsOf(key, at).length > 0)
+      const [key] = keys
+      if (key === undefined || isExcepted(event)) continue
+      if (after.length === 0) {
+        alerts[at] = true
+        for (const each of keys) told.set(each, at)
+      } else if (!awaited.some((one) => one.key === key)) {
+        awaited.push({ key, keys, at, end: Math.max(...startsOf(key, at)) + within })
+      }
+    }
+    tellUntil(Infinity)
+    return alerts
   }
 
   return events.map((event, end) => {

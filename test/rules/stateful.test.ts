@@ -44,8 +44,10 @@ test('an engine with state says what the naive reading of the rule says, whateve
   let [alerts, silent] = [0, 0]
   fc.assert(
     fc.property(statefulArbitrary, streamArbitrary, (rule, events) => {
-      const { judge } = engineOf(rule)
-      const judged = events.map((event) => judge(event).length === 1)
+      const { judge, advance } = engineOf(rule)
+      const told = [...events.flatMap(judge), ...advance(Infinity)].map(({ event }) => event)
+      expect(new Set(told).size).toBe(told.length)
+      const judged = events.map((event) => told.includes(event))
       expect(judged).toEqual(interpretRule(rule, events, names))
       alerts += judged.filter(Boolean).length
       silent += judged.filter((one) => !one).length
@@ -92,6 +94,85 @@ test('a negated step breaks the sequence when it comes between the two around it
   expect(alerts('login', 'logout', 'x')).toBe(0)
   expect(alerts('logout', 'login', 'x', 'logout')).toBe(1)
   expect(alerts('login', 'logout', 'login', 'x')).toBe(1)
+})
+
+test('a negated first step: nothing of the kind came in the time before', () => {
+  const { judge } = engineOf(sequence('container', step('login', { negated: true }), step('sh'), step('x')))
+  const alerts = (...events: Event[]) => events.flatMap((event) => judge(event)).length
+  expect(alerts(run('sh', 0), run('x', 1))).toBe(1)
+  expect(alerts(run('login', 2), run('sh', 12), run('x', 13))).toBe(0)
+  expect(alerts(run('sh', 12.001), run('x', 13))).toBe(1)
+  // Once it has begun, it may come; and that of another container says nothing.
+  expect(
+    alerts({ ...run('login', 29), container: { id: 'other' } }, run('sh', 30), run('login', 31), run('x', 32)),
+  ).toBe(1)
+  const { judge: single } = engineOf(sequence(['process.user.id'], step('login', { negated: true }), step('sh')))
+  const as = (name: string, at: number, id: number) => single(run(name, at, { user: { id } })).length
+  expect([as('login', 0, 1), as('sh', 1, 1), as('sh', 2, 2), as('sh', 3, 2)]).toEqual([0, 0, 1, 1])
+})
+
+test('a negated last step: the alert comes when the time is over, about what happened, unless something came', () => {
+  const { judge, advance } = engineOf(
+    sequence('container', step('mount'), step('x'), step('umount', { negated: true })),
+  )
+  const [mount, x] = [run('mount', 0), run('x', 4)]
+  expect([mount, x].flatMap((event) => judge(event))).toEqual([])
+  // Until 10 s; and events of another container may come 5 s late.
+  expect(judge(run('other', 15))).toEqual([])
+  expect(judge(run('other', 15.001))).toMatchObject([
+    { message: 'x', event: x, earlier: [mount], count: 1, firstSeen: 0, lastSeen: 4000 },
+  ])
+  expect([...advance(1_000_000), ...judge(run('x', 16))]).toEqual([])
+  const later = (...events: [string, number][]) => [
+    ...events.flatMap(([name, at]) => judge(run(name, 1000 + at))),
+    ...advance(2_000_000),
+  ]
+  expect(later(['mount', 0], ['x', 4], ['umount', 10], ['other', 20])).toEqual([])
+})
+
+test('without any event the clock tells it, and what comes after the end of the time changes nothing', () => {
+  const rule = sequence('container', step('a'), step('b', { negated: true }))
+  const { judge, advance } = engineOf(rule)
+  judge(run('a', 0))
+  expect(judge(run('b', 10.5))).toEqual([])
+  expect([advance(15_000).length, advance(15_001).length, advance(99_000).length]).toEqual([0, 1, 0])
+  // A replay is told by its events alone: the same alerts.
+  const replayed = engineOf(rule)
+  expect([run('a', 0), run('b', 10.5), run('c', 60)].flatMap((event) => replayed.judge(event))).toHaveLength(1)
+})
+
+test('one is awaited at a time, so that what comes again and again does not put it off', () => {
+  const { judge } = engineOf(sequence('container', step('a'), step('b', { negated: true })))
+  const told = Array.from({ length: 40 }, (_, at) => judge(run('a', at))).flat()
+  expect(told.map(({ event }) => event.time)).toEqual([0, 16_000])
+})
+
+test('what began after the end of what is told goes on', () => {
+  const { judge, advance } = engineOf(sequence('container', step('a'), step('x'), step('b', { negated: true })))
+  const told = [run('a', 0), run('x', 1), run('a', 10.5), run('other', 15.1), run('x', 16)].flatMap((event) =>
+    judge(event),
+  )
+  expect([...told, ...advance(Infinity)].map(({ event }) => event.time)).toEqual([1000, 16_000])
+})
+
+test('what is awaited is bounded, and what is forgotten of it or of a negated first step is said', () => {
+  const absent = engineOf(sequence(['process.pid'], step('a'), step('b', { negated: true })))
+  for (let pid = 0; pid < 5_100; pid++) absent.judge(run('a', 0, { pid }))
+  expect(absent.evicted).toEqual(Array.from({ length: 100 }, () => 'r: sequence'))
+  expect(absent.advance(Infinity)).toHaveLength(5_000)
+  const before = engineOf(sequence(['process.pid'], step('a', { negated: true }), step('b')))
+  for (let pid = 0; pid < 5_100; pid++) before.judge(run('a', 0, { pid }))
+  expect(before.evicted).toHaveLength(100)
+  expect([5_099, 0].map((pid) => before.judge(run('b', 1, { pid })).length)).toEqual([0, 1])
+})
+
+test('an embedded test of what does not follow ends with the time over', () => {
+  const tests = [
+    { name: 'a alone', events: [{ process: { name: 'a' } }], alerts: 1 },
+    { name: 'b follows', events: [{ process: { name: 'a' } }, { process: { name: 'b' } }], alerts: 0 },
+  ]
+  const rule = { ...sequence(['host.name'], step('a'), step('b', { negated: true })), tests }
+  expect(prove(read(rule).ruleSet).map(({ ok }) => ok)).toEqual([true, true])
 })
 
 test('a tree of processes: the commands of one script belong together, those of another do not', () => {
@@ -212,9 +293,10 @@ test('what is wrong with a sequence or a threshold is said at its place', () => 
   expect(faults({ sequence: { steps: [step('a')], by: 'container', within: '1m' } })).toEqual([
     ['$.rules[0].sequence.steps', 'an array of 1'],
   ])
-  expect(
-    faults({ sequence: { steps: [...steps, step('c', { negated: true })], by: 'container', within: '1m' } }),
-  ).toEqual([['$.rules[0].sequence.steps[2].negated', 'a last step that is negated']])
+  const negated = steps.map((one) => ({ ...one, negated: true }))
+  expect(faults({ sequence: { steps: negated, by: 'container', within: '1m' } })).toEqual([
+    ['$.rules[0].sequence.steps', 'negated steps alone'],
+  ])
   expect(faults({ sequence: { steps, by: 'container', within: '0s' } })).toHaveLength(1)
   expect(faults({ ...step('a'), ...sequence('container', ...steps) }).map(([path]) => path)).toEqual([
     '$.rules[0].on',

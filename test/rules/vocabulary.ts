@@ -51,9 +51,34 @@ export const eventArbitrary: fc.Arbitrary<Event> = fc
     time: integer,
     process: optional(record({ ...processShape, ancestors: fc.array(record(processShape), { maxLength: 3 }) })),
     destination: optional(address),
+    file: optional(
+      record({
+        path: name,
+        name,
+        directory: name,
+        requested_path: name,
+        access: fc.array(fc.constantFrom('read', 'write', 'create', ...names), { maxLength: 3 }),
+        setuid: fc.boolean(),
+        uid: integer,
+      }),
+    ),
+    error: optional(record({ code: name })),
+    target: optional(record({ pid: integer, name, executable: record({ path: name }), same_container: fc.boolean() })),
+    dns: optional(record({ question: record({ name, type: name }) })),
+    namespace: optional(record({ types: fc.array(name, { maxLength: 2 }), host: fc.boolean() })),
+    credentials: optional(
+      record({ gained: fc.array(name, { maxLength: 2 }), previous: record({ user: record({ id: integer }) }) }),
+    ),
     container: optional(record({ id: name })),
+    identity: optional(record({ cloud: fc.array(record({ provider: name, held: fc.boolean() }), { maxLength: 2 }) })),
     k8s: optional(
-      record({ pod: record({ label: fc.dictionary(fc.constantFrom('app', 'a.b/c', 'constructor'), name) }) }),
+      record({
+        pod: record({
+          label: fc.dictionary(fc.constantFrom('app', 'a.b/c', 'constructor'), name),
+          annotation: fc.dictionary(fc.constantFrom('a.b/c', 'constructor'), name),
+          capabilities: fc.array(name, { maxLength: 2 }),
+        }),
+      }),
     ),
   })
   // Absent, never undefined.
@@ -83,6 +108,29 @@ export const fieldNames = [
   'destination.ip',
   'destination.port',
   'container.id',
+  'file.path',
+  'file.name',
+  'file.directory',
+  'file.requested_path',
+  'file.access',
+  'file.setuid',
+  'file.uid',
+  'error.code',
+  'target.pid',
+  'target.name',
+  'target.executable.path',
+  'target.same_container',
+  'dns.question.name',
+  'dns.question.type',
+  'namespace.types',
+  'namespace.host',
+  'credentials.gained',
+  'credentials.previous.user.id',
+  'identity.cloud.provider',
+  'identity.cloud.held',
+  'k8s.pod.capabilities',
+  'k8s.pod.annotation.a.b/c',
+  'k8s.pod.annotation.constructor',
   'k8s.pod.label.app',
   'k8s.pod.label.a.b/c',
   'k8s.pod.label.constructor',
@@ -169,7 +217,7 @@ const within = fc.constantFrom('2s', '5s', '30s')
 const byFields = fc.subarray(['container.id', 'process.user.id'])
 const on = fc.subarray(['exec', 'exit'], { minLength: 1 })
 const step = fc.record({ on, when: stepCondition })
-const between = fc.record({ on, when: stepCondition, negated: fc.boolean() })
+const between = fc.record({ on, when: stepCondition, negated: fc.constantFrom(false, false, true) })
 /** Of the containers and pods in streamArbitrary. */
 const phase = fc.constantFrom<unknown>('startup', 'steady', { startup: '3s' }, { steady: '8s' }, 'break-glass')
 const exceptions = fc.array(
@@ -186,14 +234,15 @@ const exceptions = fc.array(
 )
 
 const sequenceRule = fc
-  .tuple(step, fc.array(between, { maxLength: 3 }), step, within, exceptions)
-  .chain(([first, middle, last, time, unless]) =>
+  .tuple(fc.array(between, { minLength: 2, maxLength: 5 }), within, exceptions)
+  .filter(([steps]) => steps.some(({ negated }) => !negated))
+  .chain(([steps, time, unless]) =>
     fc
       .oneof(
         fc.constantFrom('container', 'process_tree'),
         byFields.filter((fields) => fields.length > 0),
       )
-      .map((by) => ({ sequence: { steps: [first, ...middle, last], by, within: time }, unless })),
+      .map((by) => ({ sequence: { steps, by, within: time }, unless })),
   )
 
 const thresholdRule = fc

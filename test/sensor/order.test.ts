@@ -57,7 +57,7 @@ test('whatever arrives within the window comes out in the order of its time, not
     fc.property(acts(window * millisecond), (acts) => {
       const machine = orderWithClock()
       const items = play(machine, acts)
-      machine.advance(2 * window * millisecond)
+      machine.advance(3 * window * millisecond)
       expect(machine.emitted.map(({ time }) => time)).toEqual(items.map(({ time }) => time).toSorted((a, b) => a - b))
       expect(new Set(machine.emitted)).toEqual(new Set(items))
     }),
@@ -69,9 +69,23 @@ test('what comes later than the window is out of order, and not lost', () => {
     fc.property(acts(10 * window * millisecond), (acts) => {
       const machine = orderWithClock()
       const items = play(machine, acts)
-      machine.advance(2 * window * millisecond)
+      machine.advance(20 * window * millisecond)
       expect(machine.emitted).toHaveLength(items.length)
       expect(new Set(machine.emitted)).toEqual(new Set(items))
+    }),
+  )
+})
+
+test('once acts come late, all that come no later than they did are in order', () => {
+  const lateness = 50 * millisecond
+  fc.assert(
+    fc.property(acts(lateness), (acts) => {
+      const machine = orderWithClock()
+      machine.order.push(at(machine.now() - 2 * lateness, 'late'))
+      const items = play(machine, acts)
+      machine.advance(10 * lateness)
+      const [, ...after] = machine.emitted
+      expect(after.map(({ time }) => time)).toEqual(items.map(({ time }) => time).toSorted((a, b) => a - b))
     }),
   )
 })
