@@ -4,7 +4,7 @@
  * A line is a record if it matches the table in bpf/records.ts to the letter, a notice of lost events, or rejected and
  * counted. Lines are cut at newlines only: all bytes that a process controls come as hex, so it can't make one.
  */
-import { type KernelRecord, type RecordName, records } from '../bpf/records.ts'
+import { type KernelRecord, records } from '../bpf/records.ts'
 
 export interface DecoderEvents {
   record(record: KernelRecord): void
@@ -21,15 +21,17 @@ export interface Decoder {
 }
 
 interface Layout {
-  record: RecordName
+  /** The record before its fields are read. Its copies have all properties in one order: V8 keeps one shape for them. */
+  blank: Record<string, unknown>
   fields: [name: string, kind: 'number' | 'id' | 'bytes'][]
 }
 
-const layouts = new Map<string, Layout>(
-  Object.entries(records).map(([record, { tag, fields }]) => [
-    tag,
-    { record: record as RecordName, fields: Object.entries(fields) },
-  ]),
+/** By the first byte of a line, its tag. */
+const layouts = new Map<number, Layout>(
+  Object.entries(records).map(([record, { tag, fields }]) => {
+    const names = Object.entries<Layout['fields'][number][1]>(fields)
+    return [tag.charCodeAt(0), { blank: { record, ...Object.fromEntries(names) }, fields: names }]
+  }),
 )
 
 /** No record is longer: the largest text chunk in hex is a tenth of it. Guards memory against a stream without newlines. */
@@ -45,9 +47,10 @@ export function createDecoder(events: DecoderEvents): Decoder {
   /** Within a line that was rejected for its length: what is left of it is no line of its own. */
   let skipping = false
 
-  const line = (text: string) => {
-    const decoded = decodeLine(text)
+  const line = (data: Buffer, start: number, end: number) => {
+    const decoded = decode(data, start, end)
     if (decoded) return events.record(decoded)
+    const text = data.toString('latin1', start, end)
     const lost = lostNotice.exec(text)
     if (lost) return events.lost(Number(lost[1]))
     if (!notices.test(text)) events.reject(text)
@@ -59,7 +62,7 @@ export function createDecoder(events: DecoderEvents): Decoder {
         rest.length > 0 ? Buffer.concat([rest, chunk]) : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
       let start = 0
       for (let at = data.indexOf(newline); at >= 0; at = data.indexOf(newline, start)) {
-        if (!skipping) line(data.toString('latin1', start, at))
+        if (!skipping) line(data, start, at)
         skipping = false
         start = at + 1
       }
@@ -78,30 +81,77 @@ export function createDecoder(events: DecoderEvents): Decoder {
 }
 
 /** One line without its newline -> a record, or undefined where the line is not exactly one. */
-export function decodeLine(line: string): KernelRecord | undefined {
-  const tagEnd = line.indexOf(' ')
-  const layout = layouts.get(line.slice(0, Math.max(tagEnd, 0)))
-  if (!layout) return undefined
-  const record: Record<string, unknown> = { record: layout.record }
-  let at = tagEnd + 1
-  for (const [name, kind] of layout.fields) {
-    if (at > line.length) return undefined
-    const space = kind === 'bytes' ? -1 : line.indexOf(' ', at)
-    const end = space < 0 ? line.length : space
-    const text = line.slice(at, end)
-    const value = kind === 'bytes' ? bytes(text) : kind === 'number' ? integer(text) : id(text)
-    if (value === undefined) return undefined
-    record[name] = value
-    at = end + 1
-  }
-  return at === line.length + 1 ? (record as unknown as KernelRecord) : undefined
+export const decodeLine = (line: string): KernelRecord | undefined => {
+  const data = Buffer.from(line, 'latin1')
+  return decode(data, 0, data.length)
 }
 
-const integer = (text: string) => (/^-?\d{1,20}$/.test(text) ? Number(text) : undefined)
-const id = (text: string) => (/^\d{1,20}$/.test(text) ? text : undefined)
+const space = 0x20
+const minus = 0x2d
+const zero = 0x30
+
+/**
+ * As decodeLine, from the bytes themselves: an exec is some twenty lines of ten fields, and a string for each field
+ * would be most of what reading them costs.
+ */
+function decode(data: Buffer, start: number, end: number): KernelRecord | undefined {
+  const layout = layouts.get(data[start] ?? 0)
+  if (!layout || data[start + 1] !== space || start + 1 >= end) return undefined
+  const record = { ...layout.blank }
+  let at = start + 2
+  for (const [name, kind] of layout.fields) {
+    if (at > end) return undefined
+    let until = end
+    if (kind !== 'bytes') for (until = at; until < end && data[until] !== space; ) until++
+    const value =
+      kind === 'bytes'
+        ? bytes(data, at, until)
+        : kind === 'number'
+          ? integer(data, at, until)
+          : digits(data, at, until)
+            ? data.toString('latin1', at, until)
+            : undefined
+    if (value === undefined) return undefined
+    record[name] = value
+    at = until + 1
+  }
+  return at === end + 1 ? (record as unknown as KernelRecord) : undefined
+}
+
+function digits(data: Buffer, start: number, end: number): boolean {
+  if (end <= start || end - start > 20) return false
+  for (let at = start; at < end; at++) {
+    const digit = (data[at] ?? 0) - zero
+    if (digit < 0 || digit > 9) return false
+  }
+  return true
+}
+
+function integer(data: Buffer, start: number, end: number): number | undefined {
+  const first = data[start] === minus ? start + 1 : start
+  if (!digits(data, first, end)) return undefined
+  if (end - first > 15) return Number(data.toString('latin1', start, end)) // beyond what adds up without rounding
+  let value = 0
+  for (let at = first; at < end; at++) value = value * 10 + (data[at] ?? 0) - zero
+  return first === start ? value : -value
+}
+
+/** Values of the hex digits; 255 for any other byte. */
+const hexDigits = new Uint8Array(256).fill(255)
+for (const [value, digit] of [...'0123456789abcdef'].entries()) hexDigits[digit.charCodeAt(0)] = value
 
 /** Pairs of hex digits with a space between them (older bpftrace) or without; none at all for no bytes. */
-function bytes(text: string): Uint8Array | undefined {
-  if (!/^(?:[0-9a-f]{2}(?: [0-9a-f]{2})* ?|(?:[0-9a-f]{2})+|)$/.test(text)) return undefined
-  return Buffer.from(text.replaceAll(' ', ''), 'hex')
+function bytes(data: Buffer, start: number, end: number): Uint8Array | undefined {
+  if (end <= start) return Buffer.alloc(0)
+  const step = end - start > 2 && data[start + 2] === space ? 3 : 2
+  const count = Math.ceil((end - start) / step)
+  const left = end - start - count * step
+  if (left !== 0 && !(step === 3 && left === -1)) return undefined // a last space may be there or not
+  const read = Buffer.allocUnsafe(count)
+  for (let n = 0, at = start; n < count; n++, at += step) {
+    const [high = 255, low = 255] = [hexDigits[data[at] ?? 0], hexDigits[data[at + 1] ?? 0]]
+    if (high > 15 || low > 15 || (step === 3 && at + 2 < end && data[at + 2] !== space)) return undefined
+    read[n] = high * 16 + low
+  }
+  return read
 }

@@ -33,7 +33,9 @@ export function createOrder<T extends { time: number }>(
   const schedule = () => {
     if (scheduled || waiting.length === 0) return
     scheduled = true
-    options.after(options.window, () => {
+    // When the oldest is due. Where it was late itself, so may be what belongs before it: then it waits a whole window.
+    const due = Math.ceil(((waiting[0]?.time ?? 0) - options.now()) / 1e6 + options.window)
+    options.after(due > 0 ? Math.min(due, options.window) : options.window, () => {
       scheduled = false
       release(options.now() - options.window * 1e6 - late)
       late *= fading

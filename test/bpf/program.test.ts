@@ -86,7 +86,7 @@ test('every record of the table is printed by the whole program', () => {
 describe('only what a rule is on is watched', () => {
   const always = probes(program(allOf([]), 64))
 
-  test('who the sensor is, forks, execs, exits, cgroups and the heartbeat always', () => {
+  test('who the sensor is, forks, execs, exits, cgroups, the heartbeat and the flush always', () => {
     expect(always).toEqual([
       'BEGIN',
       'interval:ms:500',
@@ -196,4 +196,12 @@ describe('a fragment with a mistake is refused', () => {
   test('a macro that is not there, by its name', async () => {
     await expect(assemble('stdio.bt', '{{stdio}}', '{{stdin}}')).rejects.toThrow('macros/stdin.bt')
   })
+})
+
+test('what is printed whole is flushed: each head marks that something waits, and no part does', () => {
+  const lines = program(all, 64)
+    .split('\n')
+    .filter((line) => line.includes('printf('))
+  const isHead = (line: string) => !line.includes('$parts = $parts + 1;')
+  expect(lines.filter((line) => line.includes('@unsent = 1;'))).toEqual(lines.filter(isHead))
 })

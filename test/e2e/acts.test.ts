@@ -8,7 +8,7 @@ import { kernelTest, type Sensor, startSensor } from './sensor.ts'
 const own = containers('acts')
 let sensor: Sensor
 beforeAll(async () => {
-  sensor = await startSensor({ patience: 100_000 })
+  sensor = await startSensor({ packs: 'all', patience: 100_000 })
 }, 110_000)
 afterAll(async () => {
   await sensor?.stop()

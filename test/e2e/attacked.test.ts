@@ -15,7 +15,7 @@ let bpftrace = 0
 beforeAll(async () => {
   chmodSync(directory, 0o755)
   execFileSync('gcc', ['-w', '-o', program, join(import.meta.dirname, 'privilege.c')])
-  sensor = await startSensor()
+  sensor = await startSensor({ packs: ['sensor'] })
   node = sensor.child.pid ?? 0
   const attached = await sensor.log.first(({ msg }) => msg === 'kernel probes attached')
   bpftrace = Number(attached.pid)

@@ -75,7 +75,7 @@ describe('what a process calls itself can not forge, split or hide an event', ()
       copyFileSync('/bin/true', file)
       const pid = await act(file, [])
       const event = await events.first(({ process }) => process?.pid === pid)
-      expect(event.process?.executable).toEqual({ path: file, name })
+      expect(event.process?.executable).toMatchObject({ path: file, name })
       expect(byPid(pid)).toHaveLength(1)
     })
 

@@ -152,7 +152,8 @@ describe('the sensor lives, dies and comes back without a lie', () => {
       write(onExec, rule('connect', { 'process.command_args': 'marker-connect' }))
       const attached = () => sensor.log.all.filter(({ msg }) => msg === 'kernel probes attached').length
       sensor.child.kill('SIGHUP')
-      await expect.poll(attached, { timeout: 15_000 }).toBe(2)
+      await sensor.log.first(({ msg }) => msg.includes('reloaded;'), 30_000)
+      expect(attached()).toBe(2)
       await act('python3', ['-c', 'import socket;socket.socket().connect_ex(("127.0.0.1",9))', 'marker-connect'])
       await sensor.alerts.first(({ message }) => message === 'seen connect')
       await act('true', ['marker-exec'])

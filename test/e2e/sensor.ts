@@ -85,11 +85,23 @@ export async function output(child: ChildProcess): Promise<{ code: number | null
   return { code, stdout, stderr }
 }
 
-/** A sensor that watches, with a metrics port of its own, within `patience` milliseconds. */
+/**
+ * A sensor that watches, with a metrics port of its own, within `patience` milliseconds. Of the shipped packs it has those
+ * named, by default the first one alone: the kernel program for all of them takes its time to attach.
+ */
 export async function startSensor(
-  options: { args?: string[]; env?: NodeJS.ProcessEnv; wrap?: string[]; patience?: number } = {},
+  options: {
+    args?: string[]
+    packs?: string[] | 'all'
+    env?: NodeJS.ProcessEnv
+    wrap?: string[]
+    patience?: number
+  } = {},
 ): Promise<Sensor> {
-  const child = nightjar(['run', '--output', 'json', '--metrics', '127.0.0.1:0', ...(options.args ?? [])], options)
+  const { args = [], packs = ['nightjar'] } = options
+  const shipped = packs === 'all' ? [] : packs.flatMap((pack) => ['--rules', join(root, `rules/packs/${pack}.json`)])
+  const rules = packs === 'all' || args.includes('--no-builtin-rules') ? [] : ['--no-builtin-rules', ...shipped]
+  const child = nightjar(['run', '--output', 'json', '--metrics', '127.0.0.1:0', ...rules, ...args], options)
   const alerts = journal<Alert & { arrived: number }>()
   const log = journal<Record<string, unknown> & { msg: string }>()
   if (!child.stdout || !child.stderr) throw new Error('no pipes')
