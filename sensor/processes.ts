@@ -187,13 +187,14 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
         })
       }
       case 'exit': {
-        own.delete(act.pid)
         const entry = entries.get(act.pid)
         if (!entry || entry.exited) return
         end(entry)
         exited.push({ pid: act.pid, entry, time: act.time })
         entry.described = { ...entry.described, exit_code: exitCode(act.code) }
-        return send('exit', act.time, entry)
+        send('exit', act.time, entry)
+        own.delete(act.pid) // its number may be another one's soon
+        return
       }
     }
   }
