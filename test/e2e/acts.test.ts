@@ -29,7 +29,7 @@ describe.concurrent.each(Object.entries(packs))('the pack %s', (_, acts) => {
         expect(code, stderr).toBe(0)
         const mine = (alert: Alert) => (container ? alert.container?.id === container.id : within(pid, alert))
         await sensor.alerts
-          .first((alert) => mine(alert) && alert.rule.id === act.rule, 5_000)
+          .first((alert) => mine(alert) && alert.rule.id === act.rule, 20_000)
           .catch(() => {
             const others = sensor.alerts.all.filter(mine).map(({ rule, message }) => `${rule.id}: ${message}`)
             expect.fail(`no alert of it, but: ${others.join('\n') || 'none'}`)
