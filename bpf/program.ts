@@ -8,6 +8,9 @@ import { bits, bpfCommands, newNamespaces, ringOperations } from './numbers.ts'
 import { limits, parts, type RecordName, records, sections } from './records.ts'
 import { fitting, type Tracepoints } from './tracepoints.ts'
 
+const failuresAlone = (interests: readonly Interest[]) => interests.every(({ outcome }) => outcome === 'failure')
+const successesAlone = (interests: readonly Interest[]) => interests.every(({ outcome }) => outcome === 'success')
+
 /** Event families: those that the process table always needs, and those that are sent only if a rule is on them. */
 const families: { fragment: string; wantedBy?: EventType[]; unless?(interests: readonly Interest[]): boolean }[] = [
   { fragment: 'self' },
@@ -19,10 +22,10 @@ const families: { fragment: string; wantedBy?: EventType[]; unless?(interests: r
   { fragment: 'exit' },
   { fragment: 'connect', wantedBy: ['connect'] },
   { fragment: 'stdio', wantedBy: ['stdio'] },
-  { fragment: 'open', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'failure') },
-  { fragment: 'open-handle', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'failure') },
-  { fragment: 'open-ring', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'failure') },
-  { fragment: 'open-failed', wantedBy: ['open'], unless: (all) => all.every(({ outcome }) => outcome === 'success') },
+  { fragment: 'open', wantedBy: ['open'], unless: failuresAlone },
+  { fragment: 'open-handle', wantedBy: ['open'], unless: failuresAlone },
+  { fragment: 'open-ring', wantedBy: ['open'], unless: failuresAlone },
+  { fragment: 'open-failed', wantedBy: ['open'], unless: successesAlone },
   { fragment: 'chmod', wantedBy: ['chmod'] },
   { fragment: 'chown', wantedBy: ['chown'] },
   { fragment: 'link', wantedBy: ['link'] },
@@ -76,7 +79,6 @@ const constants: Record<string, number | bigint> = {
   AT_FDCWD: -100, // include/uapi/linux/fcntl.h
   AT_REMOVEDIR: 0x200,
   NAME_MAX: 255, // include/uapi/linux/limits.h
-  PATH_MAX: 4096,
   EPERM: 1, // include/uapi/asm-generic/errno-base.h
   S_IFMT: 0o170000, // include/uapi/linux/stat.h
   S_IFSOCK: 0o140000,
@@ -205,7 +207,7 @@ export function program(interests: Interests, chunk: number, tracepoints?: Trace
   return tracepoints ? fitting(whole, tracepoints) : whole
 }
 
-/** Replaces `{{emit record field=value ...}}` and `{{macro name=value ...}}`, the latter recursively. */
+/** Replaces `{{emit record field=value ...}}` (see actorOf for `actor=`) and `{{macro name=value ...}}`, the latter recursively. */
 function expand(text: string, file: string): string {
   return text.replaceAll(
     /^( *)\{\{([a-z-]+)((?:[^{}]|\{[a-z]+\})*)\}\}/gm,
@@ -229,7 +231,9 @@ function expand(text: string, file: string): string {
 function emit(record: string, fields: string[], file: string): string {
   const layout = records[record as RecordName]
   if (!layout) throw new Error(`bpf/${file}: emit ${record}: no such record in records.ts`)
-  const given = fields.map(cut)
+  const given = fields
+    .map(cut)
+    .flatMap(([key, value]): [string, string][] => (key === 'actor' ? actorOf(value) : [[key, value]]))
   const expected = Object.entries(layout.fields)
   if (given.map(([key]) => key).join() !== expected.map(([key]) => key).join())
     throw new Error(
@@ -238,6 +242,18 @@ function emit(record: string, fields: string[], file: string): string {
   const formats = expected.map(([, kind]) => (kind === 'bytes' ? '%rh' : kind === 'id' ? '%llu' : '%lld'))
   return `printf("${layout.tag} ${formats.join(' ')}\\n", ${given.map(([, value]) => value).join(', ')});${isPart(record) ? ' $parts = $parts + 1;' : ' @unsent = 1;'}`
 }
+
+/** `actor=$t`: the fields of a head record that say when it was, and which process of task `$t` did it. Expects $ts, $parts. */
+const actorOf = (task: string): [string, string][] => [
+  ['time', '$ts'],
+  ['tid', `${task}->pid`],
+  ['parts', '$parts'],
+  ['pid', `${task}->tgid`],
+  ['ppid', `${task}->real_parent->tgid`],
+  ['cgroup', 'cgroup'],
+  ['uid', `${task}->cred->euid.val`],
+  ['gid', `${task}->cred->egid.val`],
+]
 
 const isPart = (record: string) => (parts as readonly string[]).includes(record)
 

@@ -38,9 +38,6 @@ const readers: Readers = {
   ...kernelDeeds,
 }
 
-/** Names of the records that are deeds. */
-export const deedRecords = Object.keys(readers) as RecordName[]
-
 /** What a record tells, or undefined: it is no deed, or too much of it was lost. */
 export function toldBy(record: KernelRecord, parts: Part[], whole: boolean): Told | undefined {
   const read = readers[record.record] as Reader<RecordName> | undefined
