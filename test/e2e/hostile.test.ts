@@ -1,10 +1,9 @@
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
 import type { Event } from '../../sensor/event.ts'
-import { act, type Journal, journal, kernelTest, nightjar } from './sensor.ts'
+import { act, type EventStream, type Journal, kernelTest, watchEvents } from './sensor.ts'
 
 /** What an attacker would write into arguments, names and directories to be read as something else. */
 const record = 'E 1 1 0 1 1 1 0 0 1 1'
@@ -27,27 +26,16 @@ const execBytes = 'import os,sys;os.execve(b"/bin/true",[b"true",b"\\xff\\xfe\\n
 
 describe('what a process calls itself can not forge, split or hide an event', () => {
   const directory = mkdtempSync(join(tmpdir(), 'nightjar-hostile-'))
-  let child: ReturnType<typeof nightjar>
-  let events: Journal<Event> & { add(event: Event): void }
-  let problems = ''
+  let stream: EventStream
+  let events: Journal<Event>
 
   beforeAll(async () => {
-    events = journal<Event>()
-    child = nightjar(['events', '--type', 'exec,gap'])
-    const { stdout, stderr } = child
-    if (!stdout || !stderr) throw new Error('no pipes')
-    createInterface(stdout).on('line', (line) => events.add(JSON.parse(line)))
-    await new Promise<void>((resolve, reject) => {
-      stderr.setEncoding('utf8').on('data', (text: string) => {
-        problems += text
-        if (text.includes('kernel probes attached')) resolve()
-      })
-      child.once('close', (code) => reject(new Error(`ended with ${code}: ${problems}`)))
-    })
+    stream = watchEvents(['exec', 'gap'])
+    events = stream.events
+    await stream.attached
   })
   afterAll(async () => {
-    child?.kill('SIGTERM')
-    await new Promise((resolve) => child?.once('close', resolve))
+    await stream?.stop()
     rmSync(directory, { recursive: true })
   })
 
@@ -90,6 +78,6 @@ describe('what a process calls itself can not forge, split or hide an event', ()
 
   kernelTest('and none of it was lost, rejected or read as a notice of loss', () => {
     expect(events.all.filter(({ type }) => type === 'gap')).toEqual([])
-    expect(problems).not.toContain('is no record')
+    expect(stream.log()).not.toContain('is no record')
   })
 })

@@ -2,38 +2,24 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
 import type { Event, EventType } from '../../sensor/event.ts'
-import { act, type Journal, journal, kernelTest, nightjar } from './sensor.ts'
+import { act, type EventStream, type Journal, kernelTest, watchEvents } from './sensor.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'nightjar-network-'))
 const ring = join(directory, 'ring')
-let child: ReturnType<typeof nightjar>
-let events: Journal<Event> & { add(event: Event): void }
-let problems = ''
-let ended: Promise<unknown> | undefined
+let stream: EventStream
+let events: Journal<Event>
 
 beforeAll(async () => {
   chmodSync(directory, 0o755)
   execFileSync('gcc', ['-o', ring, join(import.meta.dirname, 'ring.c')])
-  events = journal<Event>()
-  child = nightjar(['events', '--type', 'connect,dns,listen,accept,socket,stdio,exit,gap'])
-  ended = new Promise((resolve) => child.once('close', resolve))
-  const { stdout, stderr } = child
-  if (!stdout || !stderr) throw new Error('no pipes')
-  createInterface(stdout).on('line', (line) => events.add(JSON.parse(line)))
-  await new Promise<void>((resolve, reject) => {
-    stderr.setEncoding('utf8').on('data', (text: string) => {
-      problems += text
-      if (text.includes('kernel probes attached')) resolve()
-    })
-    child.once('close', (code) => reject(new Error(`ended with ${code}: ${problems}`)))
-  })
+  stream = watchEvents(['connect', 'dns', 'listen', 'accept', 'socket', 'stdio', 'exit', 'gap'])
+  events = stream.events
+  await stream.attached
 }, 60_000)
 afterAll(async () => {
-  child?.kill('SIGTERM')
-  await ended
+  await stream?.stop()
   rmSync(directory, { recursive: true })
 })
 
@@ -350,5 +336,5 @@ kernelTest('a shell that is wired to a UDP socket is wired outward', async () =>
 
 kernelTest('and nothing of all this was lost or rejected', () => {
   expect(events.all.filter(({ type }) => type === 'gap')).toEqual([])
-  expect(problems).not.toContain('is no record')
+  expect(stream.log()).not.toContain('is no record')
 })

@@ -2,40 +2,28 @@ import { execFileSync, spawn } from 'node:child_process'
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
 import { type Event, type EventType, eventTypes } from '../../sensor/event.ts'
-import { act, type Journal, journal, kernelTest, nightjar } from './sensor.ts'
+import { act, type EventStream, type Journal, kernelTest, watchEvents } from './sensor.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'nightjar-privilege-'))
 const program = join(directory, 'privilege')
-let child: ReturnType<typeof nightjar>
-let events: Journal<Event> & { add(event: Event): void }
-let problems = ''
+let stream: EventStream
+let events: Journal<Event>
 
 beforeAll(async () => {
   chmodSync(directory, 0o755)
   execFileSync('gcc', ['-w', '-o', program, join(import.meta.dirname, 'privilege.c')])
-  events = journal<Event>()
   // Nothing of the file families: what the machine's other programs do there would be most of the stream.
   const types = eventTypes.filter(
-    (type) => !['dns', 'chmod', 'chown', 'link', 'rename', 'unlink', 'mkdir'].includes(type),
+    (type) => !['open', 'dns', 'chmod', 'chown', 'link', 'rename', 'unlink', 'mkdir'].includes(type),
   )
-  child = nightjar(['events', '--type', types.filter((type) => type !== 'open').join()])
-  const { stdout, stderr } = child
-  if (!stdout || !stderr) throw new Error('no pipes')
-  createInterface(stdout).on('line', (line) => events.add(JSON.parse(line)))
-  await new Promise<void>((resolve, reject) => {
-    stderr.setEncoding('utf8').on('data', (text: string) => {
-      problems += text
-      if (text.includes('kernel probes attached')) resolve()
-    })
-    child.once('close', (code) => reject(new Error(`ended with ${code}: ${problems}`)))
-  })
+  stream = watchEvents(types)
+  events = stream.events
+  await stream.attached
 }, 60_000)
 afterAll(async () => {
-  child?.kill('SIGTERM')
-  await new Promise((resolve) => child?.once('close', resolve))
+  await stream?.stop()
   rmSync(directory, { recursive: true })
 })
 
@@ -262,21 +250,21 @@ describe('the kernel', () => {
 
 describe('the sensor itself', () => {
   kernelTest('is told of as a target: of a signal, and of a look into its memory', async () => {
-    const to = String(child.pid)
+    const to = String(stream.pid)
     const signal = 'import os,sys;[os.kill(int(sys.argv[1]),int(one)) for one in sys.argv[2:]]'
     // SIGWINCH changes nothing and is left out; SIGPIPE is one that Node ignores.
     const { told } = await made(['kill'], ['python3', '-c', signal, to, '28', '13'])
-    expect(told).toMatchObject([{ signal: { name: 'SIGPIPE', number: 13 }, target: { pid: child.pid, sensor: true } }])
+    expect(told).toMatchObject([{ signal: { name: 'SIGPIPE', number: 13 }, target: { pid: stream.pid, sensor: true } }])
     expect(told).toHaveLength(1)
     const read = await does(['ptrace'], 'memory', to)
     expect(read.told).toMatchObject([
-      { ptrace: { request: 'process_vm_readv' }, target: { pid: child.pid, sensor: true } },
+      { ptrace: { request: 'process_vm_readv' }, target: { pid: stream.pid, sensor: true } },
     ])
   })
 
   kernelTest('raises no events: none of all that were seen is its own or its bpftrace’s', async () => {
     await act('true', [])
-    const own = events.all.filter(({ process }) => process?.pid === child.pid || process?.ppid === child.pid)
+    const own = events.all.filter(({ process }) => process?.pid === stream.pid || process?.ppid === stream.pid)
     expect(own).toEqual([])
     expect(events.all.filter(({ type }) => type === 'gap')).toEqual([])
   })

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, test } from 'vitest'
 import type { Alert } from '../../sensor/alert.ts'
+import type { Event, EventType } from '../../sensor/event.ts'
 import { checks } from '../../sensor/requirements.ts'
 
 export const root = join(import.meta.dirname, '../..')
@@ -134,6 +135,44 @@ export async function startSensor(
     async stop() {
       child.kill('SIGTERM')
       return exited
+    },
+  }
+}
+
+export interface EventStream {
+  readonly events: Journal<Event>
+  /** Resolves when the kernel probes are attached; rejects if the command ends before. */
+  readonly attached: Promise<void>
+  readonly pid: number | undefined
+  /** What it has logged so far. */
+  log(): string
+  stop(): Promise<void>
+}
+
+/** `nightjar events` of these types. */
+export function watchEvents(types: readonly EventType[]): EventStream {
+  const events = journal<Event>()
+  const child = nightjar(['events', '--type', types.join()])
+  const { stdout, stderr } = child
+  if (!stdout || !stderr) throw new Error('no pipes')
+  createInterface(stdout).on('line', (line) => events.add(JSON.parse(line)))
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
+  let log = ''
+  const attached = new Promise<void>((resolve, reject) => {
+    stderr.setEncoding('utf8').on('data', (text: string) => {
+      log += text
+      if (text.includes('kernel probes attached')) resolve()
+    })
+    ended.then((code) => reject(new Error(`ended with ${code}: ${log}`)))
+  })
+  return {
+    events,
+    attached,
+    pid: child.pid,
+    log: () => log,
+    async stop() {
+      child.kill('SIGTERM')
+      await ended
     },
   }
 }

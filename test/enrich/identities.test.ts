@@ -2,9 +2,10 @@ import type { V1Namespace, V1Node, V1ServiceAccount } from '@kubernetes/client-n
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type ApiServer as Api, openApiServer } from '../../enrich/api-server.ts'
 import { type Identities, watchIdentities } from '../../enrich/identities.ts'
-import { createPodTable, type Pod } from '../../enrich/pod-table.ts'
-import { type ApiServer, recordedObject, recordedPod, startApiServer } from './api-server.ts'
+import type { Pod } from '../../enrich/pod-table.ts'
+import { type ApiServer, recordedObject, startApiServer } from './api-server.ts'
 import { changes, memoryLog } from './changes.ts'
+import { knownPod } from './known-pod.ts'
 
 const accounts = '/api/v1/serviceaccounts'
 const namespaces = '/api/v1/namespaces'
@@ -14,16 +15,10 @@ const registrations = '/apis/spire.spiffe.io/v1alpha1/clusterspiffeids'
 const account = (name: string, namespace: string) =>
   recordedObject<V1ServiceAccount>('serviceaccounts.json', name, namespace)
 
-const table = createPodTable(() => 0)
-function podOf(name: string): Pod {
-  const pod = table.put(recordedPod(name))
-  if (!pod) throw new Error(`${name} is no pod`)
-  return pod
-}
-const payments = podOf('payments-api-67c6d9cb87-sp7ds')
-const postgres = podOf('postgres-0')
-const oldApp = podOf('old-app-668dcc8459-nxddh')
-const redis = podOf('redis-0')
+const payments = knownPod('payments-api-67c6d9cb87-sp7ds')
+const postgres = knownPod('postgres-0')
+const oldApp = knownPod('old-app-668dcc8459-nxddh')
+const redis = knownPod('redis-0')
 
 let server: ApiServer
 let api: Api

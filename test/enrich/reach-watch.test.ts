@@ -2,25 +2,19 @@ import type { V1NetworkPolicy, V1RoleBinding } from '@kubernetes/client-node'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type ApiServer as Api, openApiServer } from '../../enrich/api-server.ts'
 import { watchIdentities } from '../../enrich/identities.ts'
-import { createPodTable, type Pod } from '../../enrich/pod-table.ts'
 import { type WatchedReach, watchReach, withReach } from '../../enrich/reach-watch.ts'
-import { type ApiServer, recordedObject, recordedPod, startApiServer } from './api-server.ts'
+import { type ApiServer, recordedObject, startApiServer } from './api-server.ts'
 import { changes, memoryLog } from './changes.ts'
+import { knownPod } from './known-pod.ts'
 
 const rbac = '/apis/rbac.authorization.k8s.io/v1'
 const policies = '/apis/networking.k8s.io/v1/networkpolicies'
 
-const table = createPodTable(() => 0)
-function podOf(name: string): Pod {
-  const pod = table.put(recordedPod(name))
-  if (!pod) throw new Error(`${name} is no pod`)
-  return pod
-}
-const payments = podOf('payments-api-67c6d9cb87-sp7ds')
-const oldApp = podOf('old-app-668dcc8459-nxddh')
-const report = podOf('monthly-report-kctmx')
-const frontend = podOf('frontend-5fdb8667d8-jlnd6')
-const runner = podOf('runner-79b66465bb-fzr2g')
+const payments = knownPod('payments-api-67c6d9cb87-sp7ds')
+const oldApp = knownPod('old-app-668dcc8459-nxddh')
+const report = knownPod('monthly-report-kctmx')
+const frontend = knownPod('frontend-5fdb8667d8-jlnd6')
+const runner = knownPod('runner-79b66465bb-fzr2g')
 
 let server: ApiServer
 let api: Api

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { parseTemplate } from '../../enrich/go-template.ts'
-import { createPodTable, type Pod } from '../../enrich/pod-table.ts'
+import type { Pod } from '../../enrich/pod-table.ts'
 import {
   createSpiffe,
   isSpiffeId,
@@ -9,15 +9,11 @@ import {
   registrationFrom,
   type SpiffeConfig,
 } from '../../enrich/spiffe.ts'
-import { recordedObject, recordedPod } from './api-server.ts'
+import { recordedObject } from './api-server.ts'
+import { knownPod } from './known-pod.ts'
 
-const podOf = (name: string): Pod => {
-  const pod = createPodTable(() => 0).put(recordedPod(name))
-  if (!pod) throw new Error(`${name} is no pod`)
-  return pod
-}
-const payments = podOf('payments-api-67c6d9cb87-sp7ds')
-const redis = podOf('redis-0')
+const payments = knownPod('payments-api-67c6d9cb87-sp7ds')
+const redis = knownPod('redis-0')
 const recorded = registrationFrom(recordedObject('clusterspiffeids.json', 'payments'))
 const own = { trustDomain: 'example.org' }
 const usual = 'spiffe://{{ .TrustDomain }}/ns/{{ .PodMeta.Namespace }}/sa/{{ .PodSpec.ServiceAccountName }}'
