@@ -6,8 +6,10 @@
 
 export interface Affixes<T> {
   readonly add: (text: string, entry: T) => void
-  /** Gives the entries of each text that the value begins (or ends) with. */
+  /** Gives the entries of each text that the value begins (or ends) with; of the empty one, none. */
   readonly find: (value: string, found: (entry: T) => void) => void
+  /** Does it begin (or end) with one of the texts? */
+  readonly has: (value: string) => boolean
 }
 
 /** Begins where its parent ends; its text is read in the direction of the walk. */
@@ -79,17 +81,29 @@ export function createAffixes<T>(how: 'begins' | 'ends'): Affixes<T> {
     if (!branch.entries.includes(entry)) branch.entries.push(entry)
   }
 
+  /** The branch that follows, if the value goes along it; `passed` is how far it came. */
+  const nextOf = (branch: Branch<T>, value: string, passed: number): Branch<T> | undefined => {
+    if (passed >= value.length) return undefined
+    const next = branch.next.get(unit(value, passed))
+    return next !== undefined && follows(value, passed, next.text) ? next : undefined
+  }
+
   const find = (value: string, found: (entry: T) => void): void => {
-    let branch = root
     let passed = 0
-    while (passed < value.length) {
-      const next = branch.next.get(unit(value, passed))
-      if (next === undefined || !follows(value, passed, next.text)) return
-      for (const entry of next.entries) found(entry)
-      passed += next.text.length
-      branch = next
+    for (let branch = nextOf(root, value, 0); branch !== undefined; branch = nextOf(branch, value, passed)) {
+      for (const entry of branch.entries) found(entry)
+      passed += branch.text.length
     }
   }
 
-  return { add, find }
+  const has = (value: string): boolean => {
+    let passed = 0
+    for (let branch = nextOf(root, value, 0); branch !== undefined; branch = nextOf(branch, value, passed)) {
+      if (branch.entries.length > 0) return true
+      passed += branch.text.length
+    }
+    return root.entries.length > 0
+  }
+
+  return { add, find, has }
 }

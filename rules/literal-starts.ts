@@ -18,28 +18,6 @@ function literal(token: string): string | undefined {
   return token.startsWith('[') || token.startsWith('(') || meta.has(token) ? undefined : token
 }
 
-/** Optional characters double the ways to begin; more than these say little. */
-const mostRuns = 8
-
-/** The literal texts that a run of tokens can begin with: `j?ruby` with two. */
-function literalRuns(tokens: readonly string[]): string[] {
-  let runs = ['']
-  for (const [at, token] of tokens.entries()) {
-    const character = literal(token)
-    const next = tokens[at + 1] ?? ''
-    if (character === undefined) {
-      if (token === '?' && at > 0) continue
-      break
-    }
-    const longer = runs.map((run) => run + character)
-    if (next === '?' && runs.length < mostRuns) runs = [...runs, ...longer]
-    else if (optional.has(next)) break
-    else runs = longer
-    if (next === '+') break
-  }
-  return runs
-}
-
 /** Splits at each bar that is in no group. */
 function alternatives(tokens: readonly string[]): string[][] {
   const found: string[][] = [[]]
@@ -63,14 +41,53 @@ function endOfGroup(tokens: readonly string[]): number {
   return -1
 }
 
+/** More ways to begin than these say little. */
+const mostRuns = 64
+
+interface Runs {
+  /** The literal texts of which one comes first: `j?ruby` has two. */
+  readonly runs: readonly string[]
+  /** They are all there is. */
+  readonly whole: boolean
+}
+
+function literalRuns(tokens: readonly string[]): Runs {
+  let runs: readonly string[] = ['']
+  let at = 0
+  while (at < tokens.length) {
+    const token = tokens[at] ?? ''
+    const length = token.startsWith('(') ? endOfGroup(tokens.slice(at)) + 1 : 1
+    const next = tokens[at + length] ?? ''
+    const one = length > 1 ? ofGroup(tokens.slice(at + 1, at + length - 1)) : ofToken(token)
+    const longer = runs.flatMap((run) => one.runs.map((more) => run + more))
+    const isOptional = next === '?' && one.whole
+    if (longer.length + runs.length > mostRuns || (optional.has(next) && !isOptional)) return { runs, whole: false }
+    runs = isOptional ? [...runs, ...longer] : longer
+    if (!one.whole || next === '+') return { runs, whole: false }
+    // Behind a question mark another one says how much is taken, and not what.
+    at += length
+    while (tokens[at] === '?') at++
+  }
+  return { runs, whole: true }
+}
+
+function ofToken(token: string): Runs {
+  const character = literal(token)
+  return character === undefined ? { runs: [''], whole: false } : { runs: [character], whole: true }
+}
+
+function ofGroup(tokens: readonly string[]): Runs {
+  const members = alternatives(tokens).map(literalRuns)
+  return { runs: members.flatMap(({ runs }) => runs), whole: members.every(({ whole }) => whole) }
+}
+
 /** Undefined if there are none, or they can't be told. The pattern is one that compiles. */
-export function literalStarts(pattern: string): string[] | undefined {
+export function literalStarts(pattern: string): readonly string[] | undefined {
   const [anchor, ...tokens] = tokensOf(pattern)
   // Flags change what letters mean, and \Q what all else means.
   const isPlain = !/\(\?[^:]|\\Q/.test(pattern)
   if (anchor !== '^' || !isPlain || alternatives(tokens).length > 1) return undefined
-  const end = tokens[0]?.startsWith('(') ? endOfGroup(tokens) : -1
-  if (end >= 0 && optional.has(tokens[end + 1] ?? '')) return undefined
-  const runs = end < 0 ? literalRuns(tokens) : alternatives(tokens.slice(1, end)).flatMap(literalRuns)
-  return runs.includes('') ? undefined : runs
+  const { runs } = literalRuns(tokens)
+  if (runs.includes('')) return undefined
+  return [...new Set(runs)].filter((run) => !runs.some((other) => other !== run && run.startsWith(other)))
 }

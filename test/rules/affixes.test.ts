@@ -22,6 +22,7 @@ test.each(['begins', 'ends'] as const)(
         affixes.find(value, (one) => got.push(one))
         const fits = (one: string) => (how === 'begins' ? value.startsWith(one) : value.endsWith(one))
         expect(got.sort()).toEqual([...new Set(wanted)].filter(fits).sort())
+        expect(affixes.has(value)).toBe(got.length > 0)
         found += got.length
       }),
       { numRuns: 2000 },

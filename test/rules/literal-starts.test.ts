@@ -8,11 +8,14 @@ test('the texts that a pattern can begin with are read from it', () => {
   expect(literalStarts('^php(-cgi|-cli)?[0-9.]*$')).toEqual(['php'])
   expect(literalStarts('^(?:/opt/a\\.b|/srv/c+d?)$')).toEqual(['/opt/a.b', '/srv/c'])
   expect(literalStarts('^j?ruby[0-9]*$')).toEqual(['ruby', 'jruby'])
+  expect(literalStarts('^/(dev|run)/shm/')).toEqual(['/dev/shm/', '/run/shm/'])
+  expect(literalStarts('^((a|b)c|d+e)f')).toEqual(['ac', 'bc', 'd'])
+  expect(literalStarts('^a(b|c)?d')).toEqual(['ad', 'abd', 'acd'])
   expect(literalStarts('^node$')).toEqual(['node'])
 })
 
 test('where it may begin with something else, or begin anywhere, nothing is said', () => {
-  const patterns = ['python', '(?i)^python', '^j?$', '^a|b', '^(a|b)?c', '^(|a)b', '^[ab]c', '^\\d', '^\\Qa.b\\E']
+  const patterns = ['python', '(?i)^python', '^j?$', '^a|b', '^(a|.)?c', '^(|a)$', '^[ab]c', '^\\d', '^\\Qa.b\\E']
   for (const pattern of patterns) expect(literalStarts(pattern), pattern).toBeUndefined()
 })
 
