@@ -29,7 +29,7 @@ export interface ProbeOptions {
   }
   onAct(act: Act): void
   /** The kernel side is attached, for the first time or again. */
-  onUp(): void
+  onUp(pid: number): void
   onDown(): void
   /** Something was not seen, or can't be read. */
   onGap(gap: Gap): void
@@ -129,7 +129,7 @@ export function startProbe(options: ProbeOptions): Probe {
       everUp = true
       upAt = performance.now()
       log.info({ pid: bpftrace.pid }, 'kernel probes attached')
-      options.onUp()
+      options.onUp(bpftrace.pid ?? 0)
       if (blind) options.onGap({ reason: blind.reason, seconds: secondsSince(blind.since), detail: blind.detail })
       blind = undefined
       started.resolve()

@@ -9,6 +9,7 @@ import { tracepointsOf } from '../bpf/tracepoints.ts'
 import { type Kubernetes, kubernetesFrom } from '../enrich/kubernetes.ts'
 import type { Metrics } from '../exporters/metrics.ts'
 import type { Act } from './assemble.ts'
+import { readsOneBuffer } from './buffers.ts'
 import { createClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { openEnriching } from './enriching.ts'
@@ -141,7 +142,8 @@ export function openStream(options: {
       program: () => program(interests, tracepointsOf()),
       log,
       onAct: (act) => tell.act(act),
-      onUp() {
+      onUp(pid) {
+        order.oneBuffer(readsOneBuffer(pid))
         isUp(true)
         prime()
       },
