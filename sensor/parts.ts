@@ -98,14 +98,20 @@ export function pathOf(parts: Part[], section: number, whole: boolean): string |
   return !whole || components.has(limits.PATH_DEPTH) ? `…${path}` : path
 }
 
-export const stdioOf = (parts: Part[]): (Descriptor | undefined)[] =>
-  [0, 1, 2].map((at) => {
-    const file = parts.find((part) => part.record === 'fd' && part.at === at)
+export function stdioOf(parts: Part[]): (Descriptor | undefined)[] {
+  const files = parts.find((part) => part.record === 'stdio_files')
+  if (files?.record !== 'stdio_files') return [undefined, undefined, undefined]
+  const descriptor = (at: number, mode: number, device: number, inode: string, node: number) => {
+    if (mode === 0) return undefined // closed
     const socket = parts.filter((part) => part.record === 'socket').find((part) => part.at === at)
-    if (file?.record !== 'fd') return undefined
-    const { mode, inode, device, node } = file
     return { mode, inode: `${device}:${inode}`, node, ...(socket && { socket: socketOf(socket) }) }
-  })
+  }
+  return [
+    descriptor(0, files.mode0, files.device0, files.inode0, files.node0),
+    descriptor(1, files.mode1, files.device1, files.inode1, files.node1),
+    descriptor(2, files.mode2, files.device2, files.inode2, files.node2),
+  ]
+}
 
 export function socketOf(part: RecordOf<'socket' | 'parent_socket' | 'connect' | 'accept'>): Socket {
   const listening = part.state === TCP_LISTEN

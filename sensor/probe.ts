@@ -120,7 +120,8 @@ export function startProbe(options: ProbeOptions): Probe {
       reject(line) {
         rejected++
         options.onLoss('decoder', 1)
-        log.warn({ line: line.slice(0, 200) }, 'a line from bpftrace is no record')
+        // Not all of it: behind a text stands what lies there in the kernel's memory.
+        log.warn({ line: line.slice(0, 60) }, 'a line from bpftrace is no record')
       },
     })
 
