@@ -13,7 +13,7 @@ import { createDecoder } from './decoder.ts'
 import { isEnding } from './proc.ts'
 
 export interface Gap {
-  reason: 'probe_exited' | 'probe_stalled' | 'events_lost' | 'records_rejected'
+  reason: 'probe_exited' | 'probe_stalled' | 'events_lost' | 'records_rejected' | 'sensor_absent'
   seconds?: number
   lostEvents?: number
   detail?: string
