@@ -45,7 +45,6 @@ test.skipIf(process.platform !== 'linux' || (!hasPython && process.env.CI !== 't
     const gap = await new Promise<Gap>((resolve, reject) => {
       probe = startProbe({
         program: () => '',
-        chunkSizes: [64],
         command,
         log: quiet,
         onAct: nothing,
