@@ -209,11 +209,16 @@ charted('a network policy lets in who scrapes, and out to DNS, the API server an
     apiServer: { cidrs: ['198.51.100.7/32'], ports: [6443] },
     egress: [receiver],
   }
+  const trial = {
+    podSelector: {
+      matchLabels: { 'app.kubernetes.io/name': 'nightjar-test', 'app.kubernetes.io/instance': 'release' },
+    },
+  }
   expect(render().kinds).not.toContain('NetworkPolicy')
   expect(render({ networkPolicy: values }).find('NetworkPolicy').spec).toEqual({
     podSelector: { matchLabels: { 'app.kubernetes.io/name': 'nightjar', 'app.kubernetes.io/instance': 'release' } },
     policyTypes: ['Ingress', 'Egress'],
-    ingress: [{ ports: [{ port: 'metrics', protocol: 'TCP' }], from: [peer] }],
+    ingress: [{ ports: [{ port: 'metrics', protocol: 'TCP' }], from: [peer, trial] }],
     egress: [
       { ports: ['UDP', 'TCP'].map((protocol) => ({ port: 53, protocol })) },
       { to: [{ ipBlock: { cidr: '198.51.100.7/32' } }], ports: [{ port: 6443, protocol: 'TCP' }] },

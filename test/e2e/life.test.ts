@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { afterEach, describe, expect } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { act, kernelTest, nightjar, output, type Sensor, startSensor } from './sensor.ts'
 
 const sensors: Sensor[] = []
@@ -92,6 +92,31 @@ describe('the sensor lives, dies and comes back without a lie', () => {
     const text = await (await fetch(`${sensor.url}/metrics`)).text()
     for (const line of text.split('\n').filter((line) => line !== ''))
       expect(line).toMatch(/^(# (HELP|TYPE) \S+ .*|[a-z0-9_]+(\{[^{}]*\})? \S+)$/)
+  })
+
+  test('while bpftrace is being attached it is healthy, so that nobody restarts it for that, and not ready', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'nightjar-attaching-'))
+    const slow = '#!/bin/sh\n[ "$1" != --version ] || { echo bpftrace v0.23.2; exit; }\nexec sleep 60\n'
+    writeFileSync(join(directory, 'bpftrace'), slow, { mode: 0o755 })
+    const env = { PATH: `${directory}:${process.env.PATH}` }
+    const child = nightjar(['run', '--output', 'none', '--metrics', '127.0.0.1:0', '--no-builtin-rules'], { env })
+    const ended = output(child)
+    try {
+      const address = await new Promise<string>((resolve, reject) => {
+        child.stderr?.on('data', (text) => {
+          const [, found] = /"address":"([^"]+)"/.exec(String(text)) ?? []
+          if (found !== undefined) resolve(found)
+        })
+        ended.then(({ stderr }) => reject(new Error(stderr)))
+      })
+      const ask = async (page: string) => (await fetch(`http://${address}/${page}`)).status
+      expect(await ask('healthz')).toBe(200)
+      expect(await ask('readyz')).toBe(503)
+    } finally {
+      child.kill('SIGTERM')
+      await ended
+      rmSync(directory, { recursive: true })
+    }
   })
 
   kernelTest('SIGHUP takes over new rules, keeps the old ones when the new are bad, and says why', async () => {
