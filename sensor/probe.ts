@@ -10,9 +10,10 @@ import { createInterface } from 'node:readline'
 import type { KernelRecord } from '../bpf/records.ts'
 import { type Act, createAssembler } from './assemble.ts'
 import { createDecoder } from './decoder.ts'
+import { isEnding } from './proc.ts'
 
 export interface Gap {
-  reason: 'probe_exited' | 'probe_stalled' | 'events_lost' | 'records_rejected'
+  reason: 'probe_exited' | 'probe_stalled' | 'events_lost' | 'records_rejected' | 'sensor_absent'
   seconds?: number
   lostEvents?: number
   detail?: string
@@ -160,6 +161,8 @@ export function startProbe(options: ProbeOptions): Probe {
       // What it wrote may be waiting to be read, if it is this process that was held up: look once more first.
       setImmediate(() => {
         if (performance.now() - heard < silence) return
+        // Killed by somebody else, and not yet detached from all its tracepoints: its end will tell how.
+        if (bpftrace.pid !== undefined && isEnding(bpftrace.pid)) return
         stalled = true
         bpftrace.kill('SIGKILL')
       })

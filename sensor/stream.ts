@@ -27,6 +27,8 @@ export interface Stream {
   readonly node: string
   up(): boolean
   lostEvents(): number
+  /** Tells of a gap that this sensor could not see: the one before it. */
+  gap(gap: Gap): void
   /**
    * Sends these events from when it resolves; the kernel program is exchanged if it is another one for them, without a
    * blind moment. Rejects if the new one can't be attached: the events stay what they were.
@@ -193,6 +195,7 @@ export function openStream(options: {
     node,
     up: () => up,
     lostEvents: () => lostEvents,
+    gap,
     async want(wanted) {
       const tracepoints = tracepointsOf()
       const before = interests
