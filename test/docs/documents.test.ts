@@ -7,7 +7,9 @@ import { createMetrics } from '../../exporters/metrics.ts'
 import { fields } from '../../rules/fields.ts'
 import { frameworks } from '../../rules/frameworks.ts'
 import { builtinPacks, loadRules } from '../../rules/load.ts'
+import { eventTypes } from '../../sensor/event.ts'
 import { publishedSchemas } from '../../sensor/published-schemas.ts'
+import { packs } from '../acts/proofs.ts'
 import { documents, exampleAlert } from './documents.ts'
 
 const { rules } = await loadRules([builtinPacks()])
@@ -78,4 +80,46 @@ test('the alert that the document shows is one by the published schema', () => {
   const validate = ajv.compile(publishedSchemas()['alert.schema.json'] ?? false)
   validate(JSON.parse(readFileSync(exampleAlert, 'utf8')))
   expect(validate.errors ?? []).toEqual([])
+})
+
+test('README, detection and changelog tell how many rules and event families there are, and how many are shown to fire', () => {
+  const acts = Object.values(packs).flat()
+  const counted = {
+    rules: rules.length,
+    packs: new Set(rules.map(({ pack }) => pack)).size,
+    shown: acts.filter((act) => !('why' in act || 'shownBy' in act)).length,
+    families: eventTypes.filter((type) => type !== 'gap' && type !== 'posture').length,
+  }
+  const patterns: Record<keyof typeof counted, RegExp> = {
+    rules: /\b(\d+)\*{0,2} (?:shipped )?rules(?:\*\*)? (?:in|that carry)/g,
+    packs: /\brules\*{0,2} in (\w+) packs/g,
+    shown: /\b(\d+) of them (?:shown to fire )?by a\s+real act/g,
+    families: /\b(\d+) families/g,
+  }
+  const words = [
+    'zero',
+    'one',
+    'two',
+    'three',
+    'four',
+    'five',
+    'six',
+    'seven',
+    'eight',
+    'nine',
+    'ten',
+    'eleven',
+    'twelve',
+  ]
+  const found = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/detection.md'].flatMap((file) => {
+    const text = readFileSync(join(import.meta.dirname, '../..', file), 'utf8').replaceAll('\n  ', ' ')
+    return Object.entries(patterns).flatMap(([what, pattern]) =>
+      [...text.matchAll(pattern)].map(([, number = '']) => ({ file, what, number })),
+    )
+  })
+  expect(new Set(found.map(({ what }) => what))).toEqual(new Set(Object.keys(counted)))
+  for (const { file, what, number } of found) {
+    const told = words.includes(number) ? words.indexOf(number) : Number(number)
+    expect(told, `${file}: ${what}`).toBe(counted[what as keyof typeof counted])
+  }
 })
