@@ -117,6 +117,7 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
     push(record) {
       switch (record.record) {
         case 'text':
+        case 'name':
         case 'fd':
         case 'socket':
         case 'parent_socket':
