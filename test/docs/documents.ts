@@ -1,6 +1,7 @@
 /** The documents that are written by `npm run docs`: path in the repository -> text. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fragmentsDocument } from '../../bpf/fragments-document.ts'
 import { metricsDocument } from '../../exporters/metrics-document.ts'
 import { catalogue } from '../../rules/catalogue.ts'
 import { fieldsDocument } from '../../rules/fields-document.ts'
@@ -29,6 +30,7 @@ export async function documents(): Promise<Record<string, string>> {
     'docs/alert.md': alertDocument(readFileSync(exampleAlert, 'utf8')),
     'docs/configuration.md': configurationDocument(readFileSync(exampleConfiguration, 'utf8')),
     'docs/fields.md': fieldsDocument(),
+    'docs/fragments.md': fragmentsDocument(),
     'docs/mappings.md': mappings(rules),
     'docs/metrics.md': metricsDocument(),
     'docs/navigator.json': `${JSON.stringify(navigatorLayer(rules), null, 2)}\n`,
