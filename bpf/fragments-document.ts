@@ -18,7 +18,7 @@ function paragraphs(lines: readonly string[]): string[] {
   const found: string[] = ['']
   for (const line of lines) {
     if (line === '' || /^(- |Misses: |Costs )/.test(line)) found.push('')
-    found.push(`${found.pop() ?? ''} ${line}`.trim())
+    found.push(`${found.pop() ?? ''} ${line.trim()}`.trim())
   }
   return found.filter((text) => text !== '')
 }
