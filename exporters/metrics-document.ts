@@ -8,9 +8,13 @@ const listed = (values: readonly string[]) => values.map(code).join(', ')
 
 /** What a label says, by `metric{label}`, or by the label alone where it says the same in every metric. */
 const labels: Readonly<Record<string, string>> = {
+  backend: 'what the kernel is watched through',
+  blast_radius: 'its level: `critical`, `high`, `medium`, `low`, `none`; `unknown`',
   bpftrace: 'its version',
   exporter: 'the receiver’s `name`; `otlp`, `file`, `syslog`, `kubernetes-events`, `stdout`',
+  identity: '`identity.subject`; `unknown`, and `other` for those beyond the first',
   kernel: 'its release',
+  missing: 'what of it can’t be watched here',
   nodejs: 'its version',
   rule: 'the rule’s id',
   severity: listed(['critical', 'high', 'medium', 'low', 'info']),
@@ -21,6 +25,7 @@ const labels: Readonly<Record<string, string>> = {
     '`pod` (by the API server), `runtime` (by the container runtime alone), `container` (its pod is not known), `host`, `unknown`',
   'nightjar_events_lost_total{stage}': listed(lossStages),
   'nightjar_events_total{type}': listed(eventTypes),
+  'nightjar_events_shed_total{type}': listed(eventTypes),
   'nightjar_export_failures_total{reason}': listed(failureReasons),
   'nightjar_redactions_total{kind}': `${listed(redactionKinds)}, and the names of your own patterns`,
   'nightjar_rule_state_evictions_total{kind}': listed(['sequence', 'threshold']),
