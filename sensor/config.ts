@@ -158,7 +158,9 @@ export const Config = Type.Object(
               closed,
             ),
           ),
-          webhooks: Type.Optional(Type.Array(Type.Unsafe<WebhookConfig>(WebhookConfig), { default: [] })),
+          webhooks: Type.Optional(
+            Type.Array(Type.Unsafe<WebhookConfig>(WebhookConfig), { default: [], description: 'Receivers by HTTP.' }),
+          ),
           otlp: Type.Optional(Type.Unsafe<OtlpConfig>(OtlpConfig)),
           file: Type.Optional(Type.Unsafe<FileConfig>(FileConfig)),
           syslog: Type.Optional(Type.Unsafe<SyslogConfig>(SyslogConfig)),

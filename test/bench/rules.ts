@@ -18,9 +18,11 @@ import { readPacks } from '../../rules/pack.ts'
 import type { RuleSet } from '../../rules/rule.ts'
 import { readCapture } from '../../sensor/capture.ts'
 import type { Event } from '../../sensor/event.ts'
+import { keep, options } from './figures.ts'
 
+const { quick, json } = options()
 const sizes = [10, 100, 1000, 5000]
-const rounds = 15
+const rounds = quick ? 2 : 15
 const streamLength = 50_000
 const atOnce = 500
 
@@ -179,3 +181,15 @@ for (const { name, best, round, alerts, evaluations } of sets) {
   ]
   process.stdout.write(`${columns.join('')}\n`)
 }
+
+const perSecond = (best: number) => events.length / (best / 1000)
+const figures = results.map(({ name, best }) => ({
+  what: `judge an event by ${name === 'shipped' ? `the ${shipped.rules.length} shipped` : name} rules`,
+  figure: 'events/s',
+  value: perSecond(best),
+  baseline: { what: 'with 100 rules', value: perSecond(hundred) },
+  ...(name === 'shipped' && { target: '>= 500,000' }),
+}))
+const largest = (results.at(-1)?.best ?? Number.NaN) / hundred
+const growth = { what: 'from 100 rules to 5000', figure: 'x the time', value: largest, target: '<= 2' }
+keep([...figures, growth], json)
