@@ -7,7 +7,7 @@
  */
 import { HttpMethod, type KubeConfig, RequestContext } from '@kubernetes/client-node'
 import { Agent, type Dispatcher, fetch, type Response } from 'undici'
-import { createPulse, type Pulse, type Silence } from './pulse.ts'
+import { createPulse, defaultSilence, type Pulse, type Silence } from './pulse.ts'
 
 /** Why the API server gave no (more) answer. `status` is absent when it could not be reached. */
 export type Refusal = { status?: number; retryAfterMs?: number; message: string }
@@ -45,7 +45,7 @@ const closed: Refusal = { message: 'closed' }
  * but of these (RFC 9110 15.6.3 to 15.6.5, and 503 of a load balancer) a proxy in between says that it is not.
  */
 const lifePath = '/livez?exclude=etcd'
-const lifeTimeoutMs = 5_000
+const defaultLifeTimeoutMs = 5_000
 const ofProxies = [502, 503, 504]
 // A peer that vanished: Node has the kernel ask ten times more, a second apart (libuv, uv__tcp_keepalive).
 const keepAlive = { keepAlive: true, keepAliveInitialDelay: 10_000 }
@@ -56,7 +56,11 @@ type Line = { dispatcher: Dispatcher; pulse: Pulse; open: number }
 /** One request: `signal` ends it; `late` says why. */
 type Call = { late: AbortController; signal: AbortSignal; line?: Line; hangUp?: () => void }
 
-export function openApiServer(kubeConfig: KubeConfig, options: { silence?: Silence } = {}): ApiServer {
+export function openApiServer(
+  kubeConfig: KubeConfig,
+  options: { silence?: Silence; lifeTimeoutMs?: number } = {},
+): ApiServer {
+  const { silence = defaultSilence, lifeTimeoutMs = defaultLifeTimeoutMs } = options
   const stopped = new AbortController()
   const lines = new Set<Line>()
   let current: Line | undefined
@@ -65,7 +69,7 @@ export function openApiServer(kubeConfig: KubeConfig, options: { silence?: Silen
   function lineOf(fresh: Dispatcher | undefined): Line {
     if (current) return current
     const dispatcher = fresh ?? new Agent({ connect: keepAlive })
-    const pulse = createPulse({ ...options, ask: () => askForLife(dispatcher) })
+    const pulse = createPulse({ silence, ask: () => askForLife(dispatcher) })
     current = { dispatcher, pulse, open: 0 }
     lines.add(current)
     return current

@@ -12,14 +12,11 @@ export type Pulse = {
   wait(giveUp: (reason: Error) => void): () => void
 }
 
-/** In milliseconds. */
+/** How long nothing is heard before it is asked, spread so that a thousand agents don't ask at once; milliseconds. */
 export const defaultSilence = { least: 8_000, spread: 4_000 }
 export type Silence = typeof defaultSilence
 
-/**
- * `ask`: resolves with undefined when an answer came, else with the reason why none did; never rejects. `silence`: how long
- * nothing is heard before it is asked, spread so that a thousand agents don't ask at once.
- */
+/** `ask`: resolves with undefined when an answer came, else with the reason why none did; never rejects. */
 export function createPulse(options: {
   ask(): Promise<string | undefined>
   silence?: Silence
@@ -39,7 +36,7 @@ export function createPulse(options: {
   // Not started anew with every word: it looks what there was when it is over.
   function listen(): void {
     const least = silence.least + random() * silence.spread
-    timer = setTimeout(() => void look(least), lastWord + least - clock())
+    timer = setTimeout(() => void look(least), Math.max(0, lastWord + least - clock()))
   }
 
   async function look(least: number): Promise<void> {
