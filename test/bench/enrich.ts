@@ -4,7 +4,8 @@
  *
  * 5,000 service accounts in 250 namespaces, 20,000 bindings of 1,000 roles, 500 Services of which one in five is a data
  * store, 250 NetworkPolicies; a node with 110 pods. In one process on one core; what is told is the median of rounds, and
- * the event's cost beside that of the same event without any of it.
+ * the event's cost beside that of the same event without any of it. What says "of a core" is free of what else the
+ * machine did; the rest is by the clock.
  */
 import type { V1ClusterRole, V1NetworkPolicy, V1Pod, V1RoleBinding, V1Service } from '@kubernetes/client-node'
 import { createEnricher } from '../../enrich/enricher.ts'
@@ -102,10 +103,18 @@ const pod = (n: number): V1Pod => ({
   },
 })
 
+/** By the clock: for what is short. */
 const milliseconds = (work: () => void): number => {
   const since = performance.now()
   work()
   return performance.now() - since
+}
+/** Of one core: what else the machine does is not in it. It counts in steps of some milliseconds. */
+const coreMilliseconds = (work: () => void): number => {
+  const since = process.threadCpuUsage()
+  work()
+  const { user, system } = process.threadCpuUsage(since)
+  return (user + system) / 1_000
 }
 const sorted = (values: readonly number[]) => [...values].sort((one, other) => one - other)
 const quantile = (values: readonly number[], share: number) =>
@@ -143,44 +152,50 @@ if (globalThis.gc)
     },
   )
 
-const fill = range(rounds).map(() => milliseconds(filled))
+const fill = range(rounds).map(() => coreMilliseconds(filled))
 measured(
   `take in ${sizes.bindings} bindings, ${sizes.roles} roles, ${sizes.services} Services`,
-  'ms',
+  'of a core, ms',
   quantile(fill, 0.5),
 )
 
 const score = range(rounds).map(() => {
   const reach = filled()
-  return milliseconds(() => {
+  return coreMilliseconds(() => {
     for (const n of range(sizes.accounts)) reach.escalationsOf(accountOf(n))
   })
 })
-measured(`score ${sizes.accounts} accounts from nothing`, 'ms', quantile(score, 0.5), { target: '<= 2,000' })
+measured(`score ${sizes.accounts} accounts from nothing`, 'of a core, ms', quantile(score, 0.5), { target: '<= 2,000' })
 
 const reach = filled()
 for (const n of range(sizes.accounts)) reach.escalationsOf(accountOf(n))
-const one = range(500).map((n) => {
-  const binding = at(objects.RoleBinding, n * 20 + 1)
-  const changed = { ...binding, roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: `role-${(n + 7) % 500}` } }
-  const [subject] = binding.subjects ?? []
-  return milliseconds(() => {
-    reach.put('RoleBinding', changed)
-    reach.escalationsOf({ namespace: subject?.namespace ?? '', name: subject?.name ?? '' })
-  })
+const one: number[] = []
+const changes = 500
+const ofCore = coreMilliseconds(() => {
+  for (const n of range(changes)) {
+    const binding = at(objects.RoleBinding, n * 20 + 1)
+    const changed = { ...binding, roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: `role-${(n + 7) % 500}` } }
+    const [subject] = binding.subjects ?? []
+    const work = () => {
+      reach.put('RoleBinding', changed)
+      reach.escalationsOf({ namespace: subject?.namespace ?? '', name: subject?.name ?? '' })
+    }
+    one.push(milliseconds(work))
+  }
 })
-measured('score an account anew after a changed binding', 'median, ms', quantile(one, 0.5), { target: '<= 10' })
+measured('score an account anew after a changed binding', 'of a core, mean, ms', ofCore / changes, { target: '<= 10' })
+measured('score an account anew after a changed binding', 'median, ms', quantile(one, 0.5))
 measured('score an account anew after a changed binding', 'p99, ms', quantile(one, 0.99))
 
 const table = createPodTable(() => 0)
 const pods = range(sizes.pods).flatMap((n) => table.put(pod(n)) ?? [])
 const reachOfPods = range(rounds).map(() => {
   const fresh = filled()
-  return milliseconds(() => {
+  return coreMilliseconds(() => {
     for (const pod of pods) fresh.reachOf(pod, true)
   })
 })
-measured(`reach of the ${sizes.pods} pods of a node, everything new`, 'ms', quantile(reachOfPods, 0.5))
+measured(`reach of the ${sizes.pods} pods of a node, everything new`, 'of a core, ms', quantile(reachOfPods, 0.5))
 
 /** Microseconds of each event of an enricher, in batches of a hundred: a clock tick is longer than an event. */
 function perEvent(identities: Pick<Identities, 'revision' | 'state' | 'detailOf' | 'settled'> | undefined): number[] {
