@@ -24,6 +24,8 @@ export interface ProbeOptions {
   /** Chunk sizes to try, best first. */
   chunkSizes: readonly number[]
   command?: string
+  /** Milliseconds from the start of bpftrace to its first word, after which it is taken for stuck. */
+  startLimit?: number
   log: {
     info(about: object, text: string): void
     warn(about: object, text: string): void
@@ -48,8 +50,8 @@ export interface Probe {
   stop(): Promise<void>
 }
 
-/** bpftrace takes under a second to attach; a machine under load takes more. */
-const startupLimit = 60_000
+/** bpftrace takes some seconds to attach; a machine under load takes more, an emulated one minutes. */
+export const defaultStartLimit = 60_000
 const heartbeatLimit = 5_000
 const firstDelay = 100
 const longestDelay = 30_000
@@ -162,7 +164,7 @@ export function startProbe(options: ProbeOptions): Probe {
 
     const watch = setInterval(() => {
       const silence = performance.now() - heard
-      if (silence < (up ? heartbeatLimit : startupLimit)) return
+      if (silence < (up ? heartbeatLimit : (options.startLimit ?? defaultStartLimit))) return
       // What it wrote may be waiting to be read, if it is this process that was held up: look once more first.
       setImmediate(() => {
         if (performance.now() - heard < silence) return

@@ -11,6 +11,7 @@ import type { Metrics } from '../exporters/metrics.ts'
 import type { Act } from './assemble.ts'
 import { createClock } from './clock.ts'
 import type { Config } from './config.ts'
+import { parseDuration } from './duration.ts'
 import { openEnriching } from './enriching.ts'
 import type { Event } from './event.ts'
 import { createHandover } from './handover.ts'
@@ -137,9 +138,11 @@ export function openStream(options: {
     })
   }
 
+  const startLimit = config.probe?.startTimeout === undefined ? undefined : parseDuration(config.probe.startTimeout)
   const probe = (chunkSizes: readonly number[], tell: { act(act: Act): void }): Probe =>
     startProbe({
       chunkSizes,
+      ...(startLimit !== undefined && { startLimit }),
       program(size) {
         chunk = size
         return program(interests, size, tracepointsOf())
