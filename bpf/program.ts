@@ -6,6 +6,7 @@ import { type Architecture, ownArchitecture } from './architecture.ts'
 import { fileFilter, requestedMax, sets, tablesOf, whereOf } from './file-filter.ts'
 import type { Interest, Interests } from './interest.ts'
 import { bits, bpfCommands, newNamespaces, ringOperations } from './numbers.ts'
+import { heading } from './omissions.ts'
 import { limits, parts, type RecordName, records, sections } from './records.ts'
 import { fitting, type Tracepoints, within } from './tracepoints.ts'
 
@@ -177,13 +178,10 @@ export function program(
     CHUNK: chunk,
   }
   const tables = of(['open']).length > 0 ? files.begin.join('\n  ') : ''
-  const text = wanted.map(({ fragment }) =>
-    expand(
-      fragmentText(fragment).replace('{{tables}}', () => tables),
-      `${fragment}.bt`,
-      architecture,
-    ),
-  )
+  const text = wanted.map(({ fragment, wantedBy }) => {
+    const source = fragmentText(fragment).replace('{{tables}}', () => tables)
+    return `${heading(fragment, wantedBy === undefined)}\n${expand(source, `${fragment}.bt`, architecture)}`
+  })
   // <TYPE>_WANTED: 1 or 0, in a fragment that serves several types; the compiler drops the branches that are not wanted.
   // <TYPE>_WHERE: see whereOf.
   const asked = (name: string): number | undefined => {

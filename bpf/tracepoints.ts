@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Architecture } from './architecture.ts'
+import { type Block, blocksOf } from './omissions.ts'
 
 /** `category:name` -> the fields of its record; undefined if the kernel has no such tracepoint. */
 export type Tracepoints = (name: string) => Pick<ReadonlySet<string>, 'has'> | undefined
@@ -48,5 +49,23 @@ export function fitting(program: string, tracepoints: Tracepoints): string {
         })
       return there.length === 0 ? '' : `${there.join(',\n')}\n${block}`
     },
+  )
+}
+
+/**
+ * The blocks of the program that a kernel with these tracepoints can't run, though what they watch is there. That it has no
+ * tracepoint for one system call means that it has no such call, which is no loss; if it has none for any, all are lost.
+ */
+export function lostBlocks(program: string, tracepoints: Tracepoints): Block[] {
+  const left = new Set(
+    blocksOf(fitting(program, tracepoints)).flatMap(({ fragment, probes }) =>
+      probes.map((probe) => `${fragment} ${probe}`),
+    ),
+  )
+  const calls = tracepoints('syscalls:sys_exit_openat') !== undefined
+  return blocksOf(program).filter(
+    ({ fragment, probes }) =>
+      !probes.some((probe) => left.has(`${fragment} ${probe}`)) &&
+      !(calls && probes.every((probe) => probe.startsWith('tracepoint:syscalls:'))),
   )
 }

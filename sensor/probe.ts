@@ -23,6 +23,11 @@ export interface ProbeOptions {
   program(chunk: number): string
   /** Chunk sizes to try, best first. */
   chunkSizes: readonly number[]
+  /**
+   * bpftrace has refused this program with these words. True if program() has left out what it refused, so that it is
+   * worth another try; without it, or false, the next chunk size is tried.
+   */
+  refused?(program: string, complaint: readonly string[]): boolean
   command?: string
   /** Milliseconds from the start of bpftrace to its first word, after which it is taken for stuck. */
   startLimit?: number
@@ -150,7 +155,8 @@ export function startProbe(options: ProbeOptions): Probe {
     })
     child = bpftrace
     bpftrace.stdin.on('error', () => {}) // it ended before it read the program: its exit says why
-    bpftrace.stdin.end(options.program(chunk))
+    const text = options.program(chunk)
+    bpftrace.stdin.end(text)
     bpftrace.stdout.on('data', (data: Buffer) => {
       heard = performance.now()
       decoder.push(data)
@@ -188,6 +194,7 @@ export function startProbe(options: ProbeOptions): Probe {
       if (up) options.onDown()
       const how = error?.message ?? (signal ? `killed by ${signal}` : `exit code ${code}`)
       if (!everUp) {
+        if (!error && !stalled && options.refused?.(text, stderr)) return start()
         chunkSizes = chunkSizes.slice(1)
         if (chunkSizes.length > 0 && !error) {
           log.debug({ chunk, how, stderr }, 'bpftrace did not take the program; trying smaller chunks')

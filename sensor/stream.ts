@@ -4,7 +4,7 @@ import { hostname, release } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Interests } from '../bpf/interest.ts'
-import { chunkSizes, program } from '../bpf/program.ts'
+import { chunkSizes } from '../bpf/program.ts'
 import { tracepointsOf } from '../bpf/tracepoints.ts'
 import { type Kubernetes, kubernetesFrom } from '../enrich/kubernetes.ts'
 import type { Metrics } from '../exporters/metrics.ts'
@@ -15,6 +15,7 @@ import { parseDuration } from './duration.ts'
 import { openEnriching } from './enriching.ts'
 import type { Event } from './event.ts'
 import { createHandover } from './handover.ts'
+import { createKernelProgram } from './kernel-program.ts'
 import { createOrder } from './order.ts'
 import { type Gap, type Probe, startProbe } from './probe.ts'
 import { runningProcesses } from './proc.ts'
@@ -27,6 +28,8 @@ export interface Stream {
   readonly node: string
   up(): boolean
   lostEvents(): number
+  /** What of the kernel program this kernel, or its bpftrace, doesn't take, and so is not watched; see nameOf. */
+  missing(): string[]
   /**
    * Sends these events from when it resolves; the kernel program is exchanged if it is another one for them, without a
    * blind moment. Rejects if the new one can't be attached: the events stay what they were.
@@ -77,6 +80,11 @@ export function openStream(options: {
   let up = false
   let lostEvents = 0
   let chunk = 0
+  const kernelProgram = createKernelProgram({
+    tracepoints: tracepointsOf,
+    onRefused: (left_out, complaint) =>
+      log.warn({ left_out, complaint }, 'bpftrace refused a part of the kernel program; going on without it'),
+  })
 
   const enricher = openEnriching({
     config,
@@ -145,8 +153,9 @@ export function openStream(options: {
       ...(startLimit !== undefined && { startLimit }),
       program(size) {
         chunk = size
-        return program(interests, size, tracepointsOf())
+        return kernelProgram.text(interests, size)
       },
+      refused: kernelProgram.refused,
       log,
       onAct: (act) => tell.act(act),
       onUp() {
@@ -199,10 +208,13 @@ export function openStream(options: {
     node,
     up: () => up,
     lostEvents: () => lostEvents,
+    missing: () => kernelProgram.missing(interests),
     async want(wanted) {
-      const tracepoints = tracepointsOf()
       const before = interests
-      if (program(wanted, chunk, tracepoints) === program(before, chunk, tracepoints)) return
+      if (kernelProgram.text(wanted, chunk) === kernelProgram.text(before, chunk)) {
+        interests = wanted
+        return
+      }
       interests = wanted
       try {
         await replace()
