@@ -11,7 +11,7 @@ export const kernels: readonly Kernel[] = [
   { name: '5.10', suites: ['bullseye'] },
   { name: '6.1', suites: ['bookworm'] },
   { name: '6.12', suites: ['trixie'] },
-  { name: 'newest', suites: ['sid', 'trixie-backports'] },
+  { name: 'newest', suites: ['trixie-backports', 'sid'] },
 ]
 
 /** The suites whose root file systems are booted: their bpftrace is the oldest that is supported, and the image's. */

@@ -5,6 +5,8 @@ import { createInterface } from 'node:readline'
 export interface Machine {
   kernel: string
   initrd: string
+  /** Of the kernel's command line, besides those of every machine. */
+  parameters: string
   /** In the order in which the machine sees them; read only. */
   disks: readonly string[]
   /** What its kernel and its programs print. */
@@ -16,7 +18,7 @@ export interface Machine {
 }
 
 /** Resolves when the machine is off; rejects if it had to be ended, or qemu can't run it. */
-export function boot({ kernel, initrd, disks, console, limit, onLine }: Machine): Promise<void> {
+export function boot({ kernel, initrd, parameters, disks, console, limit, onLine }: Machine): Promise<void> {
   const child = spawn(
     'nice',
     [
@@ -24,7 +26,7 @@ export function boot({ kernel, initrd, disks, console, limit, onLine }: Machine)
       // Tables of five levels cost the emulation time and give nothing.
       ...['-cpu', 'max,la57=off', '-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none', '-nic', 'none'],
       ...['-kernel', kernel, '-initrd', initrd],
-      ...['-append', 'console=ttyS0 quiet panic=-1 mitigations=off nokaslr'],
+      ...['-append', `console=ttyS0 quiet panic=-1 mitigations=off nokaslr ${parameters}`],
       ...['-serial', `file:${console}`, '-serial', 'stdio'],
       ...disks.flatMap((disk) => ['-drive', `file=${disk},if=virtio,format=raw,readonly=on`]),
     ],

@@ -4,7 +4,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, r
 import { join } from 'node:path'
 import { mirror, openArchive } from './archive.ts'
 import { type BootFiles, bootFiles, disk } from './disks.ts'
-import type { Finding } from './findings.ts'
+import { type Finding, steps } from './findings.ts'
 import { kernels, roots } from './kernels.ts'
 import { boot } from './machine.ts'
 import { table } from './table.ts'
@@ -17,9 +17,9 @@ const limit = 60 * 60_000
 const say = (text: string) => process.stderr.write(`kernels: ${text}\n`)
 const message = (error: unknown) => (error instanceof Error ? error.message : String(error))
 
-/** Arguments: names of kernels and suites; none: all of them. */
+/** Arguments: names of kernels, of suites and of steps; of each, none: all of them. */
 const wanted = process.argv.slice(2)
-const known = [...kernels.map(({ name }) => name), ...roots]
+const known: string[] = [...kernels.map(({ name }) => name), ...roots, ...steps]
 const unknown = wanted.find((one) => !known.includes(one))
 if (unknown !== undefined) {
   say(`found ${unknown}, expected any of ${known.join(', ')}`)
@@ -129,6 +129,7 @@ for (const { name, suites } of kernels.filter((one) => chosen(kernels.map((each)
       await boot({
         kernel: files.kernel,
         initrd: files.initrd,
+        parameters: `nightjar.steps=${chosen(steps).join()}`,
         disks: [disks.get(suite) ?? '', checkout],
         console: join(cache, 'results', `${name}-${suite}.console`),
         limit,

@@ -117,8 +117,8 @@ export const kernelActs: readonly KernelAct[] = [
   {
     family: 'mkdir',
     name: 'with its mode',
-    command: [acts, 'mkdir', 'kept/new'],
-    told: () => [{ file: { ...file('kept/new'), mode: '0751' } }],
+    command: [acts, 'mkdir', 'kept/newer'],
+    told: () => [{ file: { ...file('kept/newer'), mode: '0751' } }],
   },
   {
     family: 'connect',
