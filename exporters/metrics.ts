@@ -40,6 +40,10 @@ export interface Build {
   nodejs: string
   kernel?: string
   bpftrace?: string
+  /** What the kernel is watched through. */
+  backend?: string
+  /** What of it can't be watched here. */
+  missing?: string
 }
 
 export interface Metrics {
@@ -100,7 +104,7 @@ export function createMetrics(): Metrics {
   const buildInfo = new Gauge({
     name: 'nightjar_build_info',
     help: 'Always 1; the labels say what runs.',
-    labelNames: ['version', 'nodejs', 'kernel', 'bpftrace'],
+    labelNames: ['version', 'nodejs', 'kernel', 'bpftrace', 'backend', 'missing'],
     registers,
   })
   const metrics: Metrics = {

@@ -22,7 +22,14 @@ export interface Gap {
 export interface ProbeOptions {
   /** The bpftrace program. */
   program(): string
+  /**
+   * bpftrace has refused this program with these words. True if program() has left out what it refused, so that it is
+   * worth another try.
+   */
+  refused?(program: string, complaint: readonly string[]): boolean
   command?: string
+  /** Milliseconds from the start of bpftrace to its first word, after which it is taken for stuck. */
+  startLimit?: number
   log: {
     info(about: object, text: string): void
     warn(about: object, text: string): void
@@ -47,8 +54,8 @@ export interface Probe {
   stop(): Promise<void>
 }
 
-/** bpftrace takes under a second to attach; a machine under load takes more. */
-const startupLimit = 60_000
+/** bpftrace takes some seconds to attach; a machine under load takes more, an emulated one minutes. */
+export const defaultStartLimit = 60_000
 const heartbeatLimit = 5_000
 const firstDelay = 100
 const longestDelay = 30_000
@@ -143,7 +150,8 @@ export function startProbe(options: ProbeOptions): Probe {
     })
     child = bpftrace
     bpftrace.stdin.on('error', () => {}) // it ended before it read the program: its exit says why
-    bpftrace.stdin.end(options.program())
+    const text = options.program()
+    bpftrace.stdin.end(text)
     bpftrace.stdout.on('data', (data: Buffer) => {
       heard = performance.now()
       decoder.push(data)
@@ -157,7 +165,7 @@ export function startProbe(options: ProbeOptions): Probe {
 
     const watch = setInterval(() => {
       const silence = performance.now() - heard
-      if (silence < (up ? heartbeatLimit : startupLimit)) return
+      if (silence < (up ? heartbeatLimit : (options.startLimit ?? defaultStartLimit))) return
       // What it wrote may be waiting to be read, if it is this process that was held up: look once more first.
       setImmediate(() => {
         if (performance.now() - heard < silence) return
@@ -182,7 +190,10 @@ export function startProbe(options: ProbeOptions): Probe {
       if (stopping) return started.reject(new Error('stopped before the kernel probes were attached'))
       if (up) options.onDown()
       const how = error?.message ?? (signal ? `killed by ${signal}` : `exit code ${code}`)
-      if (!everUp) return started.reject(new Error([`bpftrace could not be started: ${how}`, ...stderr].join('\n')))
+      if (!everUp) {
+        if (!error && !stalled && options.refused?.(text, stderr)) return start()
+        return started.reject(new Error([`bpftrace could not be started: ${how}`, ...stderr].join('\n')))
+      }
       const reason = stalled ? 'probe_stalled' : 'probe_exited'
       const detail = stalled ? `bpftrace sent nothing for ${heartbeatLimit / 1000} s` : `bpftrace: ${how}`
       blind ??= { since: heard, reason, detail }

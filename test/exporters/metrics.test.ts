@@ -146,6 +146,8 @@ test('every label has few values: there is none for what a workload can make up'
     nodejs: 'one',
     kernel: 'one',
     bpftrace: 'one',
+    backend: 'one',
+    missing: 'the parts of the kernel program',
   }
   const families = (await createMetrics().registry.getMetricsAsJSON()).filter(({ name }) =>
     name.startsWith('nightjar_'),
