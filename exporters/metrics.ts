@@ -7,7 +7,7 @@ import { eventTypes } from '../sensor/event.ts'
 import { redactionKinds } from './redaction.ts'
 
 /** Where an event can be lost, in the order of its way. */
-export const lossStages = ['kernel_buffer', 'decoder'] as const
+export const lossStages = ['kernel_buffer', 'decoder', 'shed'] as const
 
 /**
  * Why a delivery failed. After the first seven the alert is kept and tried again; after the others it is gone, so the
@@ -43,6 +43,7 @@ export interface Metrics {
   readonly registry: Registry
   readonly events: Counter<'type'>
   readonly eventsLost: Counter<'stage'>
+  readonly eventsShed: Counter<'type'>
   readonly alerts: Counter<'rule' | 'severity'>
   readonly alertsSuppressed: Counter<'rule' | 'reason'>
   readonly ruleEvaluations: Counter
@@ -100,6 +101,12 @@ export function createMetrics(): Metrics {
       name: 'nightjar_events_lost_total',
       help: 'Events known to be lost, by the stage that lost them.',
       labelNames: ['stage'],
+      registers,
+    }),
+    eventsShed: new Counter({
+      name: 'nightjar_events_shed_total',
+      help: 'Events dropped unjudged because the sensor was behind, by type; in nightjar_events_lost_total as stage shed.',
+      labelNames: ['type'],
       registers,
     }),
     alerts: new Counter({

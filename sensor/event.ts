@@ -424,7 +424,7 @@ export const Event = Type.Object({
   gap: Type.Optional(
     Type.Object(
       {
-        reason: text(1, 'probe_exited, probe_stalled, events_lost, records_rejected.'),
+        reason: text(1, 'probe_exited, probe_stalled, events_lost, events_shed, records_rejected.'),
         seconds: real(2, 'How long the sensor saw nothing.'),
         lost_events: integer(3, 'Events known to be lost.'),
         detail: text(4, 'What the sensor knows of the cause.'),

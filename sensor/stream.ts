@@ -152,9 +152,10 @@ export function openStream(options: {
       },
       onDown: () => isUp(false),
       onGap: gap,
-      onLoss(stage, count) {
+      onLoss(stage, count, type) {
         lostEvents += count
         metrics.eventsLost.inc({ stage }, count)
+        if (type) metrics.eventsShed.inc({ type }, count)
       },
       onHeartbeat: clock.refresh,
       onRestart: () => metrics.probeRestarts.inc(),
