@@ -1,14 +1,15 @@
 /**
  * The records that the kernel side prints: one line each, a tag and then the fields in this order, separated by spaces.
  *
- * Numbers are decimal; bytes are hex (bpftrace's %rh). Nothing a process controls is ever printed in another way, so
- * no argument, path or name can forge a field, a record or a line. The fragments name the fields they emit, the
+ * Numbers are decimal; a text is a row of words of 8 bytes, each the hex number that a little-endian machine reads there;
+ * bytes are hex (bpftrace's %rh, which takes it ten times as long). Nothing a process controls is ever printed in another
+ * way, so no argument, path or name can forge a field, a record or a line. The fragments name the fields they emit, the
  * assembler checks them against this table, and the decoder reads by it.
  *
  * A head record (exec, connect ...) ends its event. The parts that belong to it (text, fd, socket) come before it on
  * the same CPU and carry the same time and tid; the head says how many there were, so that a lost one shows.
  */
-type Kind = 'number' | 'id' | 'bytes'
+type Kind = 'number' | 'id' | 'words' | 'bytes'
 
 const part = { time: 'number', tid: 'number' } as const
 const head = { ...part, parts: 'number' } as const
@@ -30,8 +31,10 @@ const socket = { ...part, at: 'number', ...peer } as const
 export const records = {
   text: {
     tag: 't',
-    fields: { ...part, section: 'number', index: 'number', length: 'number', at: 'number', bytes: 'bytes' },
+    fields: { ...part, section: 'number', index: 'number', length: 'number', at: 'number', bytes: 'words' },
   },
+  /** A name within a structure, whose address bpftrace doesn't tell. */
+  name: { tag: 'v', fields: { ...part, section: 'number', bytes: 'bytes' } },
   fd: { tag: 'd', fields: { ...part, at: 'number', mode: 'number', inode: 'id', device: 'number', node: 'number' } },
   socket: { tag: 's', fields: socket },
   parent_socket: { tag: 'p', fields: socket },
@@ -134,6 +137,7 @@ export const records = {
 /** Records that belong to a head: the assembler of the program counts them. */
 export const parts = [
   'text',
+  'name',
   'fd',
   'socket',
   'parent_socket',
@@ -167,8 +171,9 @@ export const sections = {
   QUESTION: 21,
 } as const
 
-/** Limits that both sides know. */
+/** Limits that both sides know. CHUNK: bytes of text in one line; more don't fit the 512 bytes that BPF has for a stack. */
 export const limits = {
+  CHUNK: 64,
   PATH_STEPS: 64,
   PATH_DEPTH: 64,
   NAMED_MAX: 4096,

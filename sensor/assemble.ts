@@ -163,6 +163,7 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
       if ('parts' in record && events.drops?.(record.record)) return void remove(record)
       switch (record.record) {
         case 'text':
+        case 'name':
         case 'fd':
         case 'socket':
         case 'parent_socket':

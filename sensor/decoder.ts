@@ -4,7 +4,7 @@
  * A line is a record if it matches the table in bpf/records.ts to the letter, a notice of lost events, or rejected and
  * counted. Lines are cut at newlines only: all bytes that a process controls come as hex, so it can't make one.
  */
-import { type KernelRecord, records } from '../bpf/records.ts'
+import { type KernelRecord, limits, records } from '../bpf/records.ts'
 
 export interface DecoderEvents {
   record(record: KernelRecord): void
@@ -23,7 +23,7 @@ export interface Decoder {
 interface Layout {
   /** The record before its fields are read. Its copies have all properties in one order: V8 keeps one shape for them. */
   blank: Record<string, unknown>
-  fields: [name: string, kind: 'number' | 'id' | 'bytes'][]
+  fields: [name: string, kind: 'number' | 'id' | 'words' | 'bytes'][]
 }
 
 /** By the first byte of a line, its tag. */
@@ -102,15 +102,17 @@ function decode(data: Buffer, start: number, end: number): KernelRecord | undefi
   for (const [name, kind] of layout.fields) {
     if (at > end) return undefined
     let until = end
-    if (kind !== 'bytes') for (until = at; until < end && data[until] !== space; ) until++
+    if (kind === 'number' || kind === 'id') for (until = at; until < end && data[until] !== space; ) until++
     const value =
-      kind === 'bytes'
-        ? bytes(data, at, until)
-        : kind === 'number'
-          ? integer(data, at, until)
-          : digits(data, at, until)
-            ? data.toString('latin1', at, until)
-            : undefined
+      kind === 'number'
+        ? integer(data, at, until)
+        : kind === 'words'
+          ? words(data, at, until)
+          : kind === 'bytes'
+            ? bytes(data, at, until)
+            : digits(data, at, until)
+              ? data.toString('latin1', at, until)
+              : undefined
     if (value === undefined) return undefined
     record[name] = value
     at = until + 1
@@ -139,6 +141,25 @@ function integer(data: Buffer, start: number, end: number): number | undefined {
 /** Values of the hex digits; 255 for any other byte. */
 const hexDigits = new Uint8Array(256).fill(255)
 for (const [value, digit] of [...'0123456789abcdef'].entries()) hexDigits[digit.charCodeAt(0)] = value
+
+/** limits.CHUNK bytes, as words of 8 in hex with a space between them. */
+function words(data: Buffer, start: number, end: number): Uint8Array | undefined {
+  const read = Buffer.alloc(limits.CHUNK)
+  let at = start
+  for (let word = 0; word < limits.CHUNK; word += 8) {
+    let until = at
+    while (until < end && data[until] !== space) until++
+    if (until === at || until - at > 16) return undefined
+    // The last digits are the first byte.
+    for (let byte = word, last = until - 1; last >= at; byte++, last -= 2) {
+      const [high, low] = [last > at ? hexDigits[data[last - 1] ?? 0] : 0, hexDigits[data[last] ?? 0]]
+      if (high === undefined || low === undefined || high > 15 || low > 15) return undefined
+      read[byte] = high * 16 + low
+    }
+    at = until + 1
+  }
+  return at === end + 1 ? read : undefined
+}
 
 /** Pairs of hex digits with a space between them (older bpftrace) or without; none at all for no bytes. */
 function bytes(data: Buffer, start: number, end: number): Uint8Array | undefined {

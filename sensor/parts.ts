@@ -48,16 +48,18 @@ export const inSection =
 /**
  * Chunks of one text -> the text up to the first chunk that was lost, and the length that it has in the kernel, as its
  * last chunk says: where the kernel looks for its end on the way, those before say no more than that there is more.
+ * Chunks are read from a multiple of 8 on: of the first, what stands before 0 is no part of the text.
  */
 export function textOf(chunks: RecordOf<'text'>[]): { bytes: Buffer; length: number } {
+  const [first] = chunks
+  const length = chunks.at(-1)?.length ?? 0
+  if (!first || first.at > 0) return { bytes: Buffer.alloc(0), length }
   const sent: Uint8Array[] = []
-  let end = 0
   for (const chunk of chunks) {
-    if (chunk.at !== end) break
+    if (chunk.at !== first.at + sent.length * limits.CHUNK) break
     sent.push(chunk.bytes)
-    end += chunk.bytes.length
   }
-  return { bytes: Buffer.concat(sent), length: chunks.at(-1)?.length ?? 0 }
+  return { bytes: Buffer.concat(sent).subarray(-first.at, length - first.at), length }
 }
 
 /**
@@ -66,6 +68,8 @@ export function textOf(chunks: RecordOf<'text'>[]): { bytes: Buffer; length: num
  */
 export function textIn(parts: Part[], section: number): string | undefined {
   const chunks = parts.filter(inSection(section))
+  const name = parts.find((part) => part.record === 'name' && part.section === section)
+  if (name?.record === 'name') return decode(cutAtNul(name.bytes))
   const { bytes, length } = textOf(chunks)
   if (chunks.length === 0 || bytes.length < length) return undefined
   const text = decode(cutAtNul(bytes))
@@ -146,7 +150,7 @@ function ipv6(...words: number[]): string {
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 export const decode = (bytes: Uint8Array) => decoder.decode(bytes)
 
-export function cutAtNul(bytes: Buffer): Buffer {
+export function cutAtNul(bytes: Uint8Array): Uint8Array {
   const end = bytes.indexOf(0)
   return end < 0 ? bytes : bytes.subarray(0, end)
 }

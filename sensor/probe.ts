@@ -21,10 +21,8 @@ export interface Gap {
 }
 
 export interface ProbeOptions {
-  /** The bpftrace program, its text in chunks of so many bytes. */
-  program(chunk: number): string
-  /** Chunk sizes to try, best first. */
-  chunkSizes: readonly number[]
+  /** The bpftrace program. */
+  program(): string
   command?: string
   log: {
     info(about: object, text: string): void
@@ -69,12 +67,9 @@ const stderrKept = 20
  */
 const bufferPages = (cpus: number) => Math.max(64, Math.min(2048, 2 ** Math.floor(Math.log2(16_384 / cpus))))
 
-const environment = (chunk: number) => ({
+/** Each bpftrace reads its own name of a setting, the older one the first. */
+const environment = () => ({
   ...process.env,
-  // The largest buf(). Each bpftrace reads its own name of the setting, the older one the first; the newer one counts
-  // the length field of a buffer in.
-  BPFTRACE_STRLEN: String(chunk),
-  BPFTRACE_MAX_STRLEN: String(chunk + 8),
   BPFTRACE_PERF_RB_PAGES: String(bufferPages(cpus().length)),
   BPFTRACE_MAP_KEYS_MAX: '16384',
   BPFTRACE_MAX_MAP_KEYS: '16384',
@@ -87,7 +82,6 @@ export function startProbe(options: ProbeOptions): Probe {
   const { log } = options
   const started = Promise.withResolvers<void>()
   let child: ChildProcess | undefined
-  let chunkSizes = [...options.chunkSizes]
   let stopping = false
   let delay = firstDelay
   let timer: NodeJS.Timeout | undefined
@@ -96,7 +90,6 @@ export function startProbe(options: ProbeOptions): Probe {
   let everUp = false
 
   const start = () => {
-    const [chunk = 64] = chunkSizes
     let up = false
     let upAt = 0
     let heard = performance.now()
@@ -159,7 +152,7 @@ export function startProbe(options: ProbeOptions): Probe {
       up = true
       everUp = true
       upAt = performance.now()
-      log.info({ pid: bpftrace.pid, chunk }, 'kernel probes attached')
+      log.info({ pid: bpftrace.pid }, 'kernel probes attached')
       options.onUp()
       if (blind) options.onGap({ reason: blind.reason, seconds: secondsSince(blind.since), detail: blind.detail })
       blind = undefined
@@ -167,12 +160,12 @@ export function startProbe(options: ProbeOptions): Probe {
     }
 
     const bpftrace = spawn(options.command ?? 'bpftrace', ['-B', 'full', '-'], {
-      env: environment(chunk),
+      env: environment(),
       stdio: ['pipe', 'pipe', 'pipe'],
     })
     child = bpftrace
     bpftrace.stdin.on('error', () => {}) // it ended before it read the program: its exit says why
-    bpftrace.stdin.end(options.program(chunk))
+    bpftrace.stdin.end(options.program())
     bpftrace.stdout.on('data', (data: Buffer) => {
       heard = performance.now()
       decoder.push(data)
@@ -211,14 +204,7 @@ export function startProbe(options: ProbeOptions): Probe {
       if (stopping) return started.reject(new Error('stopped before the kernel probes were attached'))
       if (up) options.onDown()
       const how = error?.message ?? (signal ? `killed by ${signal}` : `exit code ${code}`)
-      if (!everUp) {
-        chunkSizes = chunkSizes.slice(1)
-        if (chunkSizes.length > 0 && !error) {
-          log.debug({ chunk, how, stderr }, 'bpftrace did not take the program; trying smaller chunks')
-          return start()
-        }
-        return started.reject(new Error([`bpftrace could not be started: ${how}`, ...stderr].join('\n')))
-      }
+      if (!everUp) return started.reject(new Error([`bpftrace could not be started: ${how}`, ...stderr].join('\n')))
       const reason = stalled ? 'probe_stalled' : 'probe_exited'
       const detail = stalled ? `bpftrace sent nothing for ${heartbeatLimit / 1000} s` : `bpftrace: ${how}`
       blind ??= { since: heard, reason, detail }

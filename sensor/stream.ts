@@ -4,7 +4,7 @@ import { hostname, release } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Interests } from '../bpf/interest.ts'
-import { chunkSizes, program } from '../bpf/program.ts'
+import { program } from '../bpf/program.ts'
 import { tracepointsOf } from '../bpf/tracepoints.ts'
 import { type Kubernetes, kubernetesFrom } from '../enrich/kubernetes.ts'
 import type { Metrics } from '../exporters/metrics.ts'
@@ -75,7 +75,6 @@ export function openStream(options: {
   let { interests } = options
   let up = false
   let lostEvents = 0
-  let chunk = 0
 
   const enricher = openEnriching({
     config,
@@ -137,13 +136,9 @@ export function openStream(options: {
     })
   }
 
-  const probe = (chunkSizes: readonly number[], tell: { act(act: Act): void }): Probe =>
+  const probe = (tell: { act(act: Act): void }): Probe =>
     startProbe({
-      chunkSizes,
-      program(size) {
-        chunk = size
-        return program(interests, size, tracepointsOf())
-      },
+      program: () => program(interests, tracepointsOf()),
       log,
       onAct: (act) => tell.act(act),
       onUp() {
@@ -163,7 +158,7 @@ export function openStream(options: {
   // What happens before the first word of the kernel side is told must have a name, too.
   prime()
   let telling = { act: order.push }
-  let running = probe(chunkSizes, telling)
+  let running = probe(telling)
   /** The one that is being attached to take over. */
   let successor: Probe | undefined
   let stopped = false
@@ -174,7 +169,7 @@ export function openStream(options: {
     // Whose it is must be known from its first act on.
     const next = { act: (act: Act) => (act.act === 'sensor' ? order.push(act) : handover.coming(act)) }
     telling.act = handover.leaving
-    successor = probe([chunk], next)
+    successor = probe(next)
     try {
       await successor.started
     } catch (error) {
@@ -200,7 +195,7 @@ export function openStream(options: {
     async want(wanted) {
       const tracepoints = tracepointsOf()
       const before = interests
-      if (program(wanted, chunk, tracepoints) === program(before, chunk, tracepoints)) return
+      if (program(wanted, tracepoints) === program(before, tracepoints)) return
       interests = wanted
       try {
         await replace()

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import type { KubeConfig } from '@kubernetes/client-node'
 import { CoreV1Api } from '@kubernetes/client-node'
 import { allOf } from '../../bpf/interest.ts'
-import { chunkSizes, program } from '../../bpf/program.ts'
+import { program } from '../../bpf/program.ts'
 import { tracepointsOf } from '../../bpf/tracepoints.ts'
 import { kubernetesFrom } from '../../enrich/kubernetes.ts'
 import { eventTypes } from '../event.ts'
@@ -33,16 +33,11 @@ function line({ name, ok, found, remedy }: Check): string {
 /** The whole program, attached for a moment: what no list of requirements can promise. */
 async function trial(): Promise<Check> {
   const name = 'kernel probes'
-  let size = 0
   const quiet = { info() {}, warn() {}, debug() {} }
   const nothing = () => {}
   const since = performance.now()
   const probe = startProbe({
-    program(chunk) {
-      size = chunk
-      return program(allOf(eventTypes), chunk, tracepointsOf())
-    },
-    chunkSizes,
+    program: () => program(allOf(eventTypes), tracepointsOf()),
     log: quiet,
     onAct: nothing,
     onUp: nothing,
@@ -55,7 +50,7 @@ async function trial(): Promise<Check> {
   try {
     await probe.started
     const seconds = ((performance.now() - since) / 1000).toFixed(1)
-    return { name, ok: true, found: `attached in ${seconds} s, ${size} bytes a chunk` }
+    return { name, ok: true, found: `attached in ${seconds} s` }
   } catch (error) {
     const found = error instanceof Error ? error.message.replaceAll('\n', '; ') : String(error)
     return {
