@@ -66,7 +66,6 @@ describe('a sensor that can not keep up', () => {
     const probe = startProbe({
       command,
       program: () => '',
-      chunkSizes: [64],
       log,
       onAct(act) {
         acts.push(act)
