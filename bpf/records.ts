@@ -166,7 +166,7 @@ export const parts = [
 ] as const satisfies (keyof typeof records)[]
 
 export type RecordName = keyof typeof records
-type ValueOf<K extends Kind> = K extends 'number' ? number : K extends 'id' ? string : Uint8Array
+type ValueOf<K extends Kind> = K extends 'number' ? number : K extends 'id' ? string : Buffer
 type Fields<N extends RecordName> = (typeof records)[N]['fields']
 
 /** One decoded record. `time` is CLOCK_MONOTONIC in nanoseconds; an `id` is a decimal string, as it may exceed 2^53. */

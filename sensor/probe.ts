@@ -10,10 +10,12 @@ import { createInterface } from 'node:readline'
 import type { KernelRecord } from '../bpf/records.ts'
 import { type Act, createAssembler } from './assemble.ts'
 import { createDecoder } from './decoder.ts'
+import type { EventType } from './event.ts'
 import { isEnding } from './proc.ts'
+import { createShedding, shedInWords } from './shedding.ts'
 
 export interface Gap {
-  reason: 'probe_exited' | 'probe_stalled' | 'events_lost' | 'records_rejected' | 'sensor_absent'
+  reason: 'probe_exited' | 'probe_stalled' | 'events_lost' | 'events_shed' | 'records_rejected' | 'sensor_absent'
   seconds?: number
   lostEvents?: number
   detail?: string
@@ -41,7 +43,8 @@ export interface ProbeOptions {
   onDown(): void
   /** Something was not seen, or can't be read. */
   onGap(gap: Gap): void
-  onLoss(stage: 'kernel_buffer' | 'decoder', count: number): void
+  /** `type` is known of events that were shed: read, and dropped because this process is behind. */
+  onLoss(stage: 'kernel_buffer' | 'decoder' | 'shed', count: number, type?: EventType): void
   onHeartbeat(): void
   onRestart(): void
 }
@@ -103,8 +106,26 @@ export function startProbe(options: ProbeOptions): Probe {
     let stalled = false
     const stderr: string[] = []
 
+    /** Kernel time of the newest record, in nanoseconds. */
+    let newest = 0
+
+    const shedding = createShedding({
+      began: (late) =>
+        log.warn(
+          { late_ms: Math.round(late) },
+          'events come faster than they are judged: the least of them are dropped',
+        ),
+      dropped: (type) => options.onLoss('shed', 1, type),
+      ended(shed) {
+        const { seconds, total } = shed
+        log.warn({ seconds, dropped: Object.fromEntries(shed.byType) }, 'caught up: all events are judged again')
+        const detail = `for ${seconds} s events came faster than they were judged; dropped: ${shedInWords(shed)}`
+        options.onGap({ reason: 'events_shed', lostEvents: total, detail })
+      },
+    })
     const assembler = createAssembler({
       act: options.onAct,
+      drops: shedding.drops,
       incomplete: (record: KernelRecord['record']) => {
         rejected++
         options.onLoss('decoder', 1)
@@ -120,7 +141,10 @@ export function startProbe(options: ProbeOptions): Probe {
       },
     })
     const decoder = createDecoder({
-      record: assembler.push,
+      record(record) {
+        newest = record.time
+        assembler.push(record)
+      },
       lost(count) {
         lost += count
         options.onLoss('kernel_buffer', count)
@@ -155,6 +179,7 @@ export function startProbe(options: ProbeOptions): Probe {
     bpftrace.stdout.on('data', (data: Buffer) => {
       heard = performance.now()
       decoder.push(data)
+      shedding.read(data.length, Number(process.hrtime.bigint()) / 1e6 - newest / 1e6, performance.now())
     })
     createInterface(bpftrace.stderr).on('line', (line) => {
       if (line === '' || harmless.test(line)) return
@@ -186,6 +211,7 @@ export function startProbe(options: ProbeOptions): Probe {
     const ended = (code: number | null, signal: NodeJS.Signals | null) => {
       clearInterval(watch)
       decoder.end()
+      shedding.end(performance.now())
       child = undefined
       if (stopping) return started.reject(new Error('stopped before the kernel probes were attached'))
       if (up) options.onDown()

@@ -64,6 +64,8 @@ export function openStream(options: {
   config: Config
   log: Logger
   metrics: Metrics
+  /** Also the events that the kernel sends for the process table's sake, whether or not they are asked for. */
+  everyType?: boolean
   onEvent(event: Event): void
 }): Stream {
   const { config, log, metrics, onEvent } = options
@@ -103,10 +105,18 @@ export function openStream(options: {
   if (kubernetes) log.info({ node, source: kubernetes.source }, 'watching the pods of this node')
   else log.info({ node }, 'standalone: no Kubernetes; identity is the host user and the container')
 
-  const table = createProcessTable(clock, (event, where) => {
-    metrics.events.inc({ type: event.type })
-    enricher.push(event, where)
-  })
+  const table = createProcessTable(
+    clock,
+    (event, where) => {
+      metrics.events.inc({ type: event.type })
+      enricher.push(event, where)
+    },
+    (type) => {
+      if (options.everyType || interests.has(type)) return false
+      metrics.events.inc({ type })
+      return true
+    },
+  )
 
   const order = createOrder<Act>(
     {
@@ -162,9 +172,10 @@ export function openStream(options: {
       },
       onDown: () => isUp(false),
       onGap: gap,
-      onLoss(stage, count) {
+      onLoss(stage, count, type) {
         lostEvents += count
         metrics.eventsLost.inc({ stage }, count)
+        if (type) metrics.eventsShed.inc({ type }, count)
       },
       onHeartbeat: clock.refresh,
       onRestart: () => metrics.probeRestarts.inc(),

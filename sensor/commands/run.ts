@@ -69,6 +69,7 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
   })
   const stream = openStream({
     interests: interests(rules.rules),
+    everyType: capture !== undefined,
     config,
     log,
     metrics,
