@@ -455,8 +455,8 @@ export const Event = Type.Object({
       {
         reason: oneOf(
           1,
-          ['probe_exited', 'probe_stalled', 'events_lost', 'records_rejected'],
-          'probe_exited, probe_stalled, events_lost, records_rejected.',
+          ['probe_exited', 'probe_stalled', 'events_lost', 'events_shed', 'records_rejected', 'sensor_absent'],
+          'probe_exited, probe_stalled, events_lost, events_shed, records_rejected, sensor_absent.',
         ),
         seconds: real(2, 'How long the sensor saw nothing.'),
         lost_events: integer(3, 'Events known to be lost.'),

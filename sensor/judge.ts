@@ -70,6 +70,7 @@ export function createJudge(options: {
       }
       const alert = redact(createAlert(match, sensor()))
       metrics.alerts.inc({ rule: alert.rule.id, severity: alert.severity })
+      metrics.countIdentity(alert.identity)
       for (const exporter of exporters()) exporter.send(alert)
     }
   }

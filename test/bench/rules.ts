@@ -18,9 +18,11 @@ import { readPacks } from '../../rules/pack.ts'
 import type { RuleSet } from '../../rules/rule.ts'
 import { readCapture } from '../../sensor/capture.ts'
 import type { Event } from '../../sensor/event.ts'
+import { keep, options } from './figures.ts'
 
+const { quick, json } = options()
 const sizes = [10, 100, 1000, 5000]
-const rounds = 15
+const rounds = quick ? 2 : 15
 const streamLength = 50_000
 const atOnce = 500
 
@@ -179,3 +181,14 @@ for (const { name, best, round, alerts, evaluations } of sets) {
   ]
   process.stdout.write(`${columns.join('')}\n`)
 }
+
+const figures = sets.map(({ name, best }) => ({
+  what: `judge an event by ${name} rules`,
+  figure: 'events/s',
+  value: Math.round(streamLength / (sum(best) / 1000)),
+  baseline: { what: 'with 100 rules', value: Math.round(streamLength / (hundred / 1000)) },
+  ...(name.startsWith('shipped (') && { target: '>= 500,000' }),
+}))
+const largest = sum(sets.find(({ name }) => name === '5000')?.best ?? []) / hundred
+const growth = { what: 'from 100 rules to 5000', figure: 'x the time', value: largest, target: '<= 2' }
+keep([...figures, growth], json)
