@@ -164,7 +164,7 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
       switch (record.record) {
         case 'text':
         case 'name':
-        case 'fd':
+        case 'stdio_files':
         case 'socket':
         case 'parent_socket':
         case 'inode':
@@ -221,7 +221,10 @@ function execOf(record: RecordOf<'exec'>, parts: Part[]): Exec {
   const path = pathOf(parts, sections.EXECUTABLE, whole)
   const directory = pathOf(parts, sections.DIRECTORY, whole) ?? (whole ? '/' : undefined)
   const text = textOf(parts.filter(inSection(sections.ARGUMENTS)))
-  const parent = textOf(parts.filter(inSection(sections.PARENT)))
+  const parent =
+    record.parent_length > limits.CHUNK
+      ? textOf(parts.filter(inSection(sections.PARENT)))
+      : { bytes: record.parent.subarray(0, record.parent_length), length: record.parent_length }
   return {
     act: 'exec',
     ...actor(record),

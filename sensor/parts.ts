@@ -121,17 +121,20 @@ export function pathOf(parts: readonly Part[], section: number, whole: boolean):
 
 /** The descriptors 0, 1, 2. */
 export function stdioOf(parts: readonly Part[]): (Descriptor | undefined)[] {
-  const found: (Descriptor | undefined)[] = [undefined, undefined, undefined]
-  for (const part of parts) {
-    if (part.record !== 'fd' || part.at < 0 || part.at > 2) continue
-    const { mode, inode, device, node } = part
-    found[part.at] ??= { mode, inode: `${device}:${inode}`, node }
+  const files = parts.find((part) => part.record === 'stdio_files')
+  if (files?.record !== 'stdio_files') return [undefined, undefined, undefined]
+  const descriptor = (at: number, mode: number, device: number, inode: string, node: number) => {
+    if (mode === 0) return undefined // closed
+    const socket = parts.find((part) => part.record === 'socket' && part.at === at)
+    const found: Descriptor = { mode, inode: `${device}:${inode}`, node }
+    if (socket?.record === 'socket') found.socket = socketOf(socket)
+    return found
   }
-  for (const part of parts) {
-    const descriptor = part.record === 'socket' ? found[part.at] : undefined
-    if (part.record === 'socket' && descriptor) descriptor.socket ??= socketOf(part)
-  }
-  return found
+  return [
+    descriptor(0, files.mode0, files.device0, files.inode0, files.node0),
+    descriptor(1, files.mode1, files.device1, files.inode1, files.node1),
+    descriptor(2, files.mode2, files.device2, files.inode2, files.node2),
+  ]
 }
 
 export function socketOf(part: RecordOf<'socket' | 'parent_socket' | 'connect' | 'accept'>): Socket {

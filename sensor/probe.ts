@@ -11,10 +11,11 @@ import type { KernelRecord } from '../bpf/records.ts'
 import { type Act, createAssembler } from './assemble.ts'
 import { createDecoder } from './decoder.ts'
 import type { EventType } from './event.ts'
+import { isEnding } from './proc.ts'
 import { createShedding, shedInWords } from './shedding.ts'
 
 export interface Gap {
-  reason: 'probe_exited' | 'probe_stalled' | 'events_lost' | 'events_shed' | 'records_rejected'
+  reason: 'probe_exited' | 'probe_stalled' | 'events_lost' | 'events_shed' | 'records_rejected' | 'sensor_absent'
   seconds?: number
   lostEvents?: number
   detail?: string
@@ -23,7 +24,14 @@ export interface Gap {
 export interface ProbeOptions {
   /** The bpftrace program. */
   program(): string
+  /**
+   * bpftrace has refused this program with these words. True if program() has left out what it refused, so that it is
+   * worth another try.
+   */
+  refused?(program: string, complaint: readonly string[]): boolean
   command?: string
+  /** Milliseconds from the start of bpftrace to its first word, after which it is taken for stuck. */
+  startLimit?: number
   log: {
     info(about: object, text: string): void
     warn(about: object, text: string): void
@@ -31,7 +39,7 @@ export interface ProbeOptions {
   }
   onAct(act: Act): void
   /** The kernel side is attached, for the first time or again. */
-  onUp(): void
+  onUp(pid: number): void
   onDown(): void
   /** Something was not seen, or can't be read. */
   onGap(gap: Gap): void
@@ -49,8 +57,8 @@ export interface Probe {
   stop(): Promise<void>
 }
 
-/** bpftrace takes under a second to attach; a machine under load takes more. */
-const startupLimit = 60_000
+/** bpftrace takes some seconds to attach; a machine under load takes more, an emulated one minutes. */
+export const defaultStartLimit = 60_000
 const heartbeatLimit = 5_000
 const firstDelay = 100
 const longestDelay = 30_000
@@ -144,7 +152,8 @@ export function startProbe(options: ProbeOptions): Probe {
       reject(line) {
         rejected++
         options.onLoss('decoder', 1)
-        log.warn({ line: line.slice(0, 200) }, 'a line from bpftrace is no record')
+        // Not all of it: behind a text stands what lies there in the kernel's memory.
+        log.warn({ line: line.slice(0, 60) }, 'a line from bpftrace is no record')
       },
     })
 
@@ -153,7 +162,7 @@ export function startProbe(options: ProbeOptions): Probe {
       everUp = true
       upAt = performance.now()
       log.info({ pid: bpftrace.pid }, 'kernel probes attached')
-      options.onUp()
+      options.onUp(bpftrace.pid ?? 0)
       if (blind) options.onGap({ reason: blind.reason, seconds: secondsSince(blind.since), detail: blind.detail })
       blind = undefined
       started.resolve()
@@ -165,7 +174,8 @@ export function startProbe(options: ProbeOptions): Probe {
     })
     child = bpftrace
     bpftrace.stdin.on('error', () => {}) // it ended before it read the program: its exit says why
-    bpftrace.stdin.end(options.program())
+    const text = options.program()
+    bpftrace.stdin.end(text)
     bpftrace.stdout.on('data', (data: Buffer) => {
       heard = performance.now()
       decoder.push(data)
@@ -180,10 +190,12 @@ export function startProbe(options: ProbeOptions): Probe {
 
     const watch = setInterval(() => {
       const silence = performance.now() - heard
-      if (silence < (up ? heartbeatLimit : startupLimit)) return
+      if (silence < (up ? heartbeatLimit : (options.startLimit ?? defaultStartLimit))) return
       // What it wrote may be waiting to be read, if it is this process that was held up: look once more first.
       setImmediate(() => {
         if (performance.now() - heard < silence) return
+        // Killed by somebody else, and not yet detached from all its tracepoints: its end will tell how.
+        if (bpftrace.pid !== undefined && isEnding(bpftrace.pid)) return
         stalled = true
         bpftrace.kill('SIGKILL')
       })
@@ -204,7 +216,10 @@ export function startProbe(options: ProbeOptions): Probe {
       if (stopping) return started.reject(new Error('stopped before the kernel probes were attached'))
       if (up) options.onDown()
       const how = error?.message ?? (signal ? `killed by ${signal}` : `exit code ${code}`)
-      if (!everUp) return started.reject(new Error([`bpftrace could not be started: ${how}`, ...stderr].join('\n')))
+      if (!everUp) {
+        if (!error && !stalled && options.refused?.(text, stderr)) return start()
+        return started.reject(new Error([`bpftrace could not be started: ${how}`, ...stderr].join('\n')))
+      }
       const reason = stalled ? 'probe_stalled' : 'probe_exited'
       const detail = stalled ? `bpftrace sent nothing for ${heartbeatLimit / 1000} s` : `bpftrace: ${how}`
       blind ??= { since: heard, reason, detail }

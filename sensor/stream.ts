@@ -4,16 +4,18 @@ import { hostname, release } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Interests } from '../bpf/interest.ts'
-import { program } from '../bpf/program.ts'
 import { tracepointsOf } from '../bpf/tracepoints.ts'
 import { type Kubernetes, kubernetesFrom } from '../enrich/kubernetes.ts'
 import type { Metrics } from '../exporters/metrics.ts'
 import type { Act } from './assemble.ts'
+import { readsOneBuffer } from './buffers.ts'
 import { createClock } from './clock.ts'
 import type { Config } from './config.ts'
+import { parseDuration } from './duration.ts'
 import { openEnriching } from './enriching.ts'
 import type { Event } from './event.ts'
 import { createHandover } from './handover.ts'
+import { createKernelProgram } from './kernel-program.ts'
 import { createOrder } from './order.ts'
 import { type Gap, type Probe, startProbe } from './probe.ts'
 import { runningProcesses } from './proc.ts'
@@ -26,6 +28,10 @@ export interface Stream {
   readonly node: string
   up(): boolean
   lostEvents(): number
+  /** Tells of a gap that this sensor could not see: the one before it. */
+  gap(gap: Gap): void
+  /** What of the kernel program this kernel, or its bpftrace, doesn't take, and so is not watched; see nameOf. */
+  missing(): string[]
   /**
    * Sends these events from when it resolves; the kernel program is exchanged if it is another one for them, without a
    * blind moment. Rejects if the new one can't be attached: the events stay what they were.
@@ -77,6 +83,11 @@ export function openStream(options: {
   let { interests } = options
   let up = false
   let lostEvents = 0
+  const kernelProgram = createKernelProgram({
+    tracepoints: tracepointsOf,
+    onRefused: (left_out, complaint) =>
+      log.warn({ left_out, complaint }, 'bpftrace refused a part of the kernel program; going on without it'),
+  })
 
   const enricher = openEnriching({
     config,
@@ -146,12 +157,16 @@ export function openStream(options: {
     })
   }
 
+  const startLimit = config.probe?.startTimeout === undefined ? undefined : parseDuration(config.probe.startTimeout)
   const probe = (tell: { act(act: Act): void }): Probe =>
     startProbe({
-      program: () => program(interests, tracepointsOf()),
+      ...(startLimit !== undefined && { startLimit }),
+      program: () => kernelProgram.text(interests),
+      refused: kernelProgram.refused,
       log,
       onAct: (act) => tell.act(act),
-      onUp() {
+      onUp(pid) {
+        order.oneBuffer(readsOneBuffer(pid))
         isUp(true)
         prime()
       },
@@ -202,10 +217,14 @@ export function openStream(options: {
     node,
     up: () => up,
     lostEvents: () => lostEvents,
+    gap,
+    missing: () => kernelProgram.missing(interests),
     async want(wanted) {
-      const tracepoints = tracepointsOf()
       const before = interests
-      if (program(wanted, tracepoints) === program(before, tracepoints)) return
+      if (kernelProgram.text(wanted) === kernelProgram.text(before)) {
+        interests = wanted
+        return
+      }
       interests = wanted
       try {
         await replace()
