@@ -126,9 +126,7 @@ export function stdioOf(parts: readonly Part[]): (Descriptor | undefined)[] {
   const descriptor = (at: number, mode: number, device: number, inode: string, node: number) => {
     if (mode === 0) return undefined // closed
     const socket = parts.find((part) => part.record === 'socket' && part.at === at)
-    const found: Descriptor = { mode, inode: `${device}:${inode}`, node }
-    if (socket?.record === 'socket') found.socket = socketOf(socket)
-    return found
+    return { mode, inode: `${device}:${inode}`, node, ...(socket?.record === 'socket' && { socket: socketOf(socket) }) }
   }
   return [
     descriptor(0, files.mode0, files.device0, files.inode0, files.node0),

@@ -119,7 +119,7 @@ describe('what a kernel can not show', () => {
     expect(kernelProgram.missing(allOf(['connect']))).toEqual([])
     // What is left at that probe is the fork, without which nothing works.
     expect(kernelProgram.refused(kernelProgram.text(all), [line])).toBe(false)
-    expect(kernelProgram.text(all, 256)).not.toContain(
+    expect(kernelProgram.text(all)).not.toContain(
       '---- namespace\n// namespace: a process makes new namespaces\ntracepoint:task',
     )
   })
