@@ -7,9 +7,11 @@ import { interests } from '../../rules/interests.ts'
 import { loadRules, packPaths } from '../../rules/load.ts'
 import { splitAddress } from '../address.ts'
 import { type CaptureWriter, createCapture } from '../capture.ts'
+import { filesNamed, watchFiles } from '../changed-files.ts'
 import { type Config, loadConfig } from '../config.ts'
 import { createRedactor, openExporting } from '../exporting.ts'
 import { createJudge } from '../judge.ts'
+import { openPresence } from '../presence.ts'
 import { readiness } from '../readiness.ts'
 import { requirements } from '../requirements.ts'
 import { ending } from '../signals.ts'
@@ -45,12 +47,13 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
   const rules = await rulesOf(config)
   const machine = await requirements()
   const metrics = createMetrics()
-  metrics.describeBuild({
+  const build = {
     version,
     nodejs: process.version,
     kernel: machine.get('kernel'),
     bpftrace: machine.get('bpftrace'),
-  })
+  }
+  metrics.describeBuild(build)
   let redact = createRedactor(config, metrics)
   const exporting = await openExporting(config, { ...options, metrics, log })
   const capture = options.record === undefined ? undefined : await createCapture(options.record, captureFailed(log))
@@ -66,6 +69,7 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
   })
   const stream = openStream({
     interests: interests(rules.rules),
+    everyType: capture !== undefined,
     config,
     log,
     metrics,
@@ -76,21 +80,47 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
     },
   })
 
+  const presence = openPresence({
+    file: config.presenceFile,
+    now: Date.now,
+    gap: stream.gap,
+    complain: (err) => log.warn({ err }, 'presenceFile: not written; the next sensor can not tell that this one ended'),
+  })
+
+  /** What is watched through what, and what of it isn't: known when the kernel has taken the program. */
+  const describe = () => {
+    const missing = stream.missing()
+    if (missing.length > 0) log.warn({ missing }, 'not watched: this kernel, or its bpftrace, does not take it')
+    metrics.describeBuild({
+      ...build,
+      backend: 'tracepoint',
+      ...(missing.length > 0 && { missing: missing.join(', ') }),
+    })
+  }
+
   // Where events are rare, what was awaited in vain is told by the clock. An event that comes first tells the same.
-  const ticking = setInterval(() => judge.advance(Date.now()), tick)
+  const ticking = setInterval(() => {
+    judge.advance(Date.now())
+    if (stream.up()) presence.seeing()
+  }, tick)
 
   let server: MetricsServer | undefined
   const stop = async () => {
     clearInterval(ticking)
+    files?.close()
+    if (stream.up()) presence.leaving()
     await stream.stop()
     await Promise.all([exporting.close(closeWithin), closeCapture(capture, log), server?.close()])
   }
   const reload = async () => {
     try {
+      files?.known()
       const next = read()
+      named = filesNamed(next, options)
       const nextRules = await rulesOf(next)
       const nextRedact = createRedactor(next, metrics)
       await stream.want(interests(nextRules.rules))
+      describe()
       await exporting.use(next)
       redact = nextRedact
       judge.use(nextRules)
@@ -107,12 +137,16 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
     reloaded = reloaded.then(reload)
   }
 
+  let named = filesNamed(config, options)
+  const files = config.watchFiles === false ? undefined : watchFiles({ paths: () => named, changed: onHangup })
+
   const end = ending(options.duration, stream.started)
   process.on('SIGHUP', onHangup)
   try {
     const ready = () => readiness({ probeUp: stream.up(), rules: judging.rules })
     server = await listen(options.metrics ?? config.metrics?.address, metrics.registry, ready, log)
     await Promise.race([stream.started, end])
+    describe()
     if (stream.up()) log.info({ version, rules: rules.rules.length, node: stream.node }, 'watching')
     const why = await end
     log.info({ why, lost_events: stream.lostEvents() }, 'stopping')

@@ -1,5 +1,6 @@
 /**
- * What it costs to know how far identities reach, at the size of a large cluster: `npm run bench:enrich`.
+ * What it costs to know how far identities reach, at the size of a large cluster: `npm run bench:enrich`,
+ * `--quick`, `--json FILE`.
  *
  * 5,000 service accounts in 250 namespaces, 20,000 bindings of 1,000 roles, 500 Services of which one in five is a data
  * store, 250 NetworkPolicies; a node with 110 pods. In one process on one core; what is told is the median of rounds, and
@@ -12,10 +13,12 @@ import type { Identities } from '../../enrich/identities.ts'
 import { createPodTable, type Pod } from '../../enrich/pod-table.ts'
 import { createReach, networkKinds, type ReachKind, type ReachObjects, rbacKinds } from '../../enrich/reach.ts'
 import type { Event } from '../../sensor/event.ts'
+import { type Figure, options, tell } from './figures.ts'
 
 const sizes = { accounts: 5_000, namespaces: 250, bindings: 20_000, roles: 1_000, services: 500, pods: 110 }
-const rounds = 5
-const events = 100_000
+const { quick, json } = options()
+const rounds = quick ? 2 : 5
+const events = quick ? 20_000 : 100_000
 
 const range = (length: number) => Array.from({ length }, (_, n) => n)
 const at = <T>(values: readonly T[], n: number): T => values[n % values.length] as T
@@ -116,8 +119,10 @@ const coreMilliseconds = (work: () => void): number => {
 const sorted = (values: readonly number[]) => [...values].sort((one, other) => one - other)
 const quantile = (values: readonly number[], share: number) =>
   sorted(values)[Math.floor((values.length - 1) * share)] ?? 0
-const tell = (what: string, value: number, unit: string) =>
-  process.stdout.write(`${what.padEnd(58)} ${value.toFixed(2).padStart(10)} ${unit}\n`)
+const figures: Figure[] = []
+const measured = (what: string, figure: string, value: number, more: Pick<Figure, 'target' | 'baseline'> = {}) => {
+  figures.push({ what, figure, value, ...more })
+}
 
 function filled() {
   const reach = createReach({ namespaceLabels: () => ({}) })
@@ -136,14 +141,22 @@ for (const key of Object.keys(text)) delete text[key]
 globalThis.gc?.()
 const memory = process.memoryUsage().heapUsed - before
 kept.revision()
-tell('objects as JSON', textSize / 2 ** 20, 'MiB')
-tell('heap for what is kept of them', memory / 2 ** 20, globalThis.gc ? 'MiB' : 'MiB (run with --expose-gc)')
+if (globalThis.gc)
+  measured(
+    `keep ${sizes.bindings} bindings, ${sizes.roles} roles, ${sizes.services} Services`,
+    'heap, MiB',
+    memory / 2 ** 20,
+    {
+      baseline: { what: 'the objects as JSON', value: textSize / 2 ** 20 },
+      target: '<= 64',
+    },
+  )
 
 const fill = range(rounds).map(() => coreMilliseconds(filled))
-tell(
+measured(
   `take in ${sizes.bindings} bindings, ${sizes.roles} roles, ${sizes.services} Services`,
+  'of a core, ms',
   quantile(fill, 0.5),
-  'ms of a core',
 )
 
 const score = range(rounds).map(() => {
@@ -152,7 +165,7 @@ const score = range(rounds).map(() => {
     for (const n of range(sizes.accounts)) reach.escalationsOf(accountOf(n))
   })
 })
-tell(`full score of ${sizes.accounts} accounts`, quantile(score, 0.5), 'ms of a core (to be below 2000)')
+measured(`score ${sizes.accounts} accounts from nothing`, 'of a core, ms', quantile(score, 0.5), { target: '<= 2,000' })
 
 const reach = filled()
 for (const n of range(sizes.accounts)) reach.escalationsOf(accountOf(n))
@@ -170,9 +183,9 @@ const ofCore = coreMilliseconds(() => {
     one.push(milliseconds(work))
   }
 })
-tell('one changed binding, its account scored anew: mean', ofCore / changes, 'ms of a core (to be below 10)')
-tell('                                              median', quantile(one, 0.5), 'ms')
-tell('                                              p99', quantile(one, 0.99), 'ms')
+measured('score an account anew after a changed binding', 'of a core, mean, ms', ofCore / changes, { target: '<= 10' })
+measured('score an account anew after a changed binding', 'median, ms', quantile(one, 0.5))
+measured('score an account anew after a changed binding', 'p99, ms', quantile(one, 0.99))
 
 const table = createPodTable(() => 0)
 const pods = range(sizes.pods).flatMap((n) => table.put(pod(n)) ?? [])
@@ -182,7 +195,7 @@ const reachOfPods = range(rounds).map(() => {
     for (const pod of pods) fresh.reachOf(pod, true)
   })
 })
-tell(`reach of the ${sizes.pods} pods of a node, everything new`, quantile(reachOfPods, 0.5), 'ms of a core')
+measured(`reach of the ${sizes.pods} pods of a node, everything new`, 'of a core, ms', quantile(reachOfPods, 0.5))
 
 /** Microseconds of each event of an enricher, in batches of a hundred: a clock tick is longer than an event. */
 function perEvent(identities: Pick<Identities, 'revision' | 'state' | 'detailOf' | 'settled'> | undefined): number[] {
@@ -220,8 +233,11 @@ const withReach = {
 perEvent(undefined)
 perEvent(withReach)
 const [bare, added] = [perEvent(undefined), perEvent(withReach)]
-tell('an event without reach: median', quantile(bare, 0.5), 'us')
-tell('                        p99', quantile(bare, 0.99), 'us')
-tell('an event with reach:    median', quantile(added, 0.5), 'us')
-tell('                        p99', quantile(added, 0.99), 'us')
-tell('added:                  median', quantile(added, 0.5) - quantile(bare, 0.5), 'us')
+const without = { what: 'without reach' }
+measured('enrich an event, with reach', 'median, us', quantile(added, 0.5), {
+  baseline: { ...without, value: quantile(bare, 0.5) },
+})
+measured('enrich an event, with reach', 'p99, us', quantile(added, 0.99), {
+  baseline: { ...without, value: quantile(bare, 0.99) },
+})
+tell(figures, json)
