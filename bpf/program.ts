@@ -2,11 +2,13 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { EventType } from '../sensor/event.ts'
+import { type Architecture, ownArchitecture } from './architecture.ts'
 import { fileFilter, requestedMax, sets, tablesOf, whereOf } from './file-filter.ts'
 import type { Interest, Interests } from './interest.ts'
 import { bits, bpfCommands, newNamespaces, ringOperations } from './numbers.ts'
+import { heading } from './omissions.ts'
 import { limits, parts, type RecordName, records, sections } from './records.ts'
-import { fitting, type Tracepoints } from './tracepoints.ts'
+import { fitting, type Tracepoints, within } from './tracepoints.ts'
 
 const failuresAlone = (interests: readonly Interest[]) => interests.every(({ outcome }) => outcome === 'failure')
 const successesAlone = (interests: readonly Interest[]) => interests.every(({ outcome }) => outcome === 'success')
@@ -61,21 +63,6 @@ const constants: Record<string, number | bigint> = {
   O_CREAT: 0o100,
   O_TRUNC: 0o1000,
   O_APPEND: 0o2000,
-  THREAD_SIZE: 16384, // arch/x86/include/asm/page_64_types.h
-  SYS_OPEN: 2, // arch/x86/entry/syscalls/syscall_64.tbl
-  SYS_CREAT: 85,
-  SYS_OPENAT2: 437,
-  SYS_RENAME: 82,
-  SYS_RMDIR: 84,
-  SYS_FCHMOD: 91,
-  SYS_FCHOWN: 93,
-  SYS_MKDIRAT: 258,
-  SYS_FCHOWNAT: 260,
-  SYS_UNLINKAT: 263,
-  SYS_LINKAT: 265,
-  SYS_SYMLINKAT: 266,
-  SYS_FCHMODAT: 268,
-  SYS_FCHMODAT2: 452,
   AT_FDCWD: -100, // include/uapi/linux/fcntl.h
   AT_REMOVEDIR: 0x200,
   NAME_MAX: 255, // include/uapi/linux/limits.h
@@ -97,8 +84,6 @@ const constants: Record<string, number | bigint> = {
   TCP_SYN_SENT: 2, // include/net/tcp_states.h
   TCP_LISTEN: 10,
   IPPROTO_TCP: 6, // include/uapi/linux/in.h
-  USER_CS: 0x33, // arch/x86/include/asm/segment.h: of 64-bit and 32-bit programs
-  USER32_CS: 0x23,
   IPPROTO_UDP: 17,
   NEXTHDR_FRAGMENT: 44, // include/net/ipv6.h
   // Fields of packets, as a little-endian machine reads them.
@@ -119,12 +104,6 @@ const constants: Record<string, number | bigint> = {
   IFF_BRIDGE_PORT: 1 << 9, // include/linux/netdevice.h, priv_flags
   IFF_TEAM_PORT: 1 << 13,
   PF_IO_WORKER: 0x10, // include/linux/sched.h
-  SYS_WRITE: 1,
-  SYS_WRITEV: 20,
-  SYS_SENDTO: 44,
-  SYS_SENDMSG: 46,
-  SYS_SENDMMSG: 307,
-  SYS_IO_URING_ENTER: 426,
   EACCES: 13, // include/uapi/asm-generic/errno-base.h, errno.h
   EAFNOSUPPORT: 97,
   EADDRNOTAVAIL: 99,
@@ -170,9 +149,15 @@ const fragmentText = (name: string) => readFileSync(join(directory, `${name}.bt`
 const withoutComments = (text: string) => text.replaceAll(/^\s*\/\/.*\n/gm, '')
 
 /**
- * The bpftrace program that sends these events: for the kernel that has these tracepoints, or for one that has them all.
+/**
+ * The bpftrace program that sends these events: for the kernel that has these tracepoints, or for one that has all those of
+ * its architecture.
  */
-export function program(interests: Interests, tracepoints?: Tracepoints): string {
+export function program(
+  interests: Interests,
+  tracepoints?: Tracepoints,
+  architecture: Architecture = ownArchitecture(),
+): string {
   const of = (types: readonly EventType[]) => types.flatMap((type) => interests.get(type) ?? [])
   const wanted = families.filter(({ wantedBy, unless }) => {
     if (wantedBy === undefined) return true
@@ -180,14 +165,16 @@ export function program(interests: Interests, tracepoints?: Tracepoints): string
     return asked.length > 0 && unless?.(asked) !== true
   })
   const files = tablesOf(fileFilter(of(['open'])))
-  const known: Record<string, number | bigint> = { ...constants, ...files.constants }
+  const known: Record<string, number | bigint | string> = {
+    ...constants,
+    ...architecture.constants,
+    ...files.constants,
+  }
   const tables = of(['open']).length > 0 ? files.begin.join('\n  ') : ''
-  const text = wanted.map(({ fragment }) =>
-    expand(
-      fragmentText(fragment).replace('{{tables}}', () => tables),
-      `${fragment}.bt`,
-    ),
-  )
+  const text = wanted.map(({ fragment, wantedBy }) => {
+    const source = fragmentText(fragment).replace('{{tables}}', () => tables)
+    return `${heading(fragment, wantedBy === undefined)}\n${expand(source, `${fragment}.bt`, architecture)}`
+  })
   // <TYPE>_WANTED: 1 or 0, in a fragment that serves several types; the compiler drops the branches that are not wanted.
   // <TYPE>_WHERE: see whereOf.
   const asked = (name: string): number | undefined => {
@@ -197,11 +184,11 @@ export function program(interests: Interests, tracepoints?: Tracepoints): string
     return what === 'WANTED' ? Number(interest !== undefined) : whereOf(interest ?? [])
   }
   const whole = text.join('\n').replaceAll(/\b[A-Z][A-Z0-9_]+\b/g, (name) => String(known[name] ?? asked(name) ?? name))
-  return tracepoints ? fitting(whole, tracepoints) : whole
+  return fitting(whole, within(architecture, tracepoints))
 }
 
 /** Replaces `{{emit record field=value ...}}` (see actorOf for `actor=`) and `{{macro name=value ...}}`, the latter recursively. */
-function expand(text: string, file: string): string {
+function expand(text: string, file: string, architecture: Architecture): string {
   return text.replaceAll(
     /^( *)\{\{([a-z-]+)((?:[^{}]|\{[a-z]+\})*)\}\}/gm,
     (_, indent: string, name: string, rest: string) => {
@@ -214,9 +201,9 @@ function expand(text: string, file: string): string {
           const [key = '', value = ''] = cut(argument)
           return body.replaceAll(`{${key}}`, value)
         },
-        withoutComments(fragmentText(`macros/${name}`)),
+        withoutComments(fragmentText(`macros/${architecture.macros[name] ?? name}`)),
       )
-      return expand(body, `macros/${name}.bt`).trimEnd().replaceAll(/^/gm, indent)
+      return expand(body, `macros/${name}.bt`, architecture).trimEnd().replaceAll(/^/gm, indent)
     },
   )
 }

@@ -6,7 +6,7 @@
  * way, so no argument, path or name can forge a field, a record or a line. The fragments name the fields they emit, the
  * assembler checks them against this table, and the decoder reads by it.
  *
- * A head record (exec, connect ...) ends its event. The parts that belong to it (text, fd, socket) come before it on
+ * A head record (exec, connect ...) ends its event. The parts that belong to it (text, socket ...) come before it on
  * the same CPU and carry the same time and tid; the head says how many there were, so that a lost one shows.
  */
 type Kind = 'number' | 'id' | 'words' | 'bytes'
@@ -35,7 +35,24 @@ export const records = {
   },
   /** A name within a structure, whose address bpftrace doesn't tell. */
   name: { tag: 'v', fields: { ...part, section: 'number', bytes: 'bytes' } },
-  fd: { tag: 'd', fields: { ...part, at: 'number', mode: 'number', inode: 'id', device: 'number', node: 'number' } },
+  stdio_files: {
+    tag: 'd',
+    fields: {
+      ...part,
+      mode0: 'number',
+      inode0: 'id',
+      device0: 'number',
+      node0: 'number',
+      mode1: 'number',
+      inode1: 'id',
+      device1: 'number',
+      node1: 'number',
+      mode2: 'number',
+      inode2: 'id',
+      device2: 'number',
+      node2: 'number',
+    },
+  },
   socket: { tag: 's', fields: socket },
   parent_socket: { tag: 'p', fields: socket },
   inode: {
@@ -82,6 +99,9 @@ export const records = {
       capabilities: 'id',
       ambient: 'id',
       user_level: 'number',
+      /** The name of the parent's program: here if it fits, else as a text. */
+      parent_length: 'number',
+      parent: 'words',
     },
   },
   fork: { tag: 'F', fields: { time: 'number', pid: 'number', ppid: 'number', cgroup: 'id' } },
@@ -138,7 +158,7 @@ export const records = {
 export const parts = [
   'text',
   'name',
-  'fd',
+  'stdio_files',
   'socket',
   'parent_socket',
   'inode',
@@ -146,7 +166,7 @@ export const parts = [
 ] as const satisfies (keyof typeof records)[]
 
 export type RecordName = keyof typeof records
-type ValueOf<K extends Kind> = K extends 'number' ? number : K extends 'id' ? string : Uint8Array
+type ValueOf<K extends Kind> = K extends 'number' ? number : K extends 'id' ? string : Buffer
 type Fields<N extends RecordName> = (typeof records)[N]['fields']
 
 /** One decoded record. `time` is CLOCK_MONOTONIC in nanoseconds; an `id` is a decimal string, as it may exceed 2^53. */

@@ -10,7 +10,7 @@ import { boundedLabel } from './bounded-label.ts'
 import { redactionKinds } from './redaction.ts'
 
 /** Where an event can be lost, in the order of its way. */
-export const lossStages = ['kernel_buffer', 'decoder'] as const
+export const lossStages = ['kernel_buffer', 'decoder', 'shed'] as const
 
 /**
  * Why a delivery failed. After the first seven the alert is kept and tried again; after the others it is gone, so the
@@ -40,12 +40,17 @@ export interface Build {
   nodejs: string
   kernel?: string
   bpftrace?: string
+  /** What the kernel is watched through. */
+  backend?: string
+  /** What of it can't be watched here. */
+  missing?: string
 }
 
 export interface Metrics {
   readonly registry: Registry
   readonly events: Counter<'type'>
   readonly eventsLost: Counter<'stage'>
+  readonly eventsShed: Counter<'type'>
   readonly alerts: Counter<'rule' | 'severity'>
   /** Counts an alert by who did it, and how far that reaches. */
   countIdentity(identity: Alert['identity']): void
@@ -100,7 +105,7 @@ export function createMetrics(): Metrics {
   const buildInfo = new Gauge({
     name: 'nightjar_build_info',
     help: 'Always 1; the labels say what runs.',
-    labelNames: ['version', 'nodejs', 'kernel', 'bpftrace'],
+    labelNames: ['version', 'nodejs', 'kernel', 'bpftrace', 'backend', 'missing'],
     registers,
   })
   const metrics: Metrics = {
@@ -115,6 +120,12 @@ export function createMetrics(): Metrics {
       name: 'nightjar_events_lost_total',
       help: 'Events known to be lost, by the stage that lost them.',
       labelNames: ['stage'],
+      registers,
+    }),
+    eventsShed: new Counter({
+      name: 'nightjar_events_shed_total',
+      help: 'Events dropped unjudged because the sensor was behind, by type; in nightjar_events_lost_total as stage shed.',
+      labelNames: ['type'],
       registers,
     }),
     alerts: new Counter({

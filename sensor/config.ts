@@ -53,6 +53,22 @@ export const Config = Type.Object(
         closed,
       ),
     ),
+    probe: Type.Optional(
+      Type.Object(
+        {
+          startTimeout: Type.Optional(
+            Type.String({
+              title: 'a duration such as 60s or 5m',
+              pattern: durationPattern,
+              default: '60s',
+              description:
+                'How long bpftrace may take to attach before it is taken for stuck; longer on slow machines.',
+            }),
+          ),
+        },
+        closed,
+      ),
+    ),
     kubernetes: Type.Optional(
       Type.Object(
         {
@@ -158,7 +174,9 @@ export const Config = Type.Object(
               closed,
             ),
           ),
-          webhooks: Type.Optional(Type.Array(Type.Unsafe<WebhookConfig>(WebhookConfig), { default: [] })),
+          webhooks: Type.Optional(
+            Type.Array(Type.Unsafe<WebhookConfig>(WebhookConfig), { default: [], description: 'Receivers by HTTP.' }),
+          ),
           otlp: Type.Optional(Type.Unsafe<OtlpConfig>(OtlpConfig)),
           file: Type.Optional(Type.Unsafe<FileConfig>(FileConfig)),
           syslog: Type.Optional(Type.Unsafe<SyslogConfig>(SyslogConfig)),

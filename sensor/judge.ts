@@ -47,7 +47,11 @@ export function createJudge(options: {
       onSuppressed: (rule, reason) => metrics.alertsSuppressed.inc({ rule, reason }),
       onExpired(rule, { owner, reason, expires }) {
         metrics.ruleExceptionsExpired.inc({ rule })
-        log.warn({ rule, owner, reason, expires }, 'an exception has expired: the rule alerts again where it held')
+        const ended = expires === undefined ? undefined : new Date(expires).toISOString()
+        log.warn(
+          { rule, owner, reason, expires: ended },
+          'an exception has expired: the rule alerts again where it held',
+        )
       },
       onRefused: refused,
       onEvicted: (rule, kind) => metrics.ruleStateEvictions.inc({ rule, kind }),

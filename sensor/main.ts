@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --disable-sigusr1 --no-maglev --max-semi-space-size=8
 /** The command line. Exit codes: 0 all well, 1 the check found something or the run failed, 2 bad usage or input. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { program as kernelProgram } from '../bpf/program.ts'
@@ -11,10 +11,12 @@ import { rulesCommand } from './commands/rules.ts'
 import { parseDuration } from './duration.ts'
 import { eventTypes } from './event.ts'
 import { createLog } from './log.ts'
+import { refuseDebugger } from './signals.ts'
 import { UsageError } from './usage.ts'
 import { version } from './version.ts'
 
 const log = createLog()
+refuseDebugger(() => log.warn({ signal: 'SIGUSR1' }, 'a debugger was asked for, and is not opened'))
 
 const duration = (text: string): number => {
   const milliseconds = parseDuration(text)

@@ -10,10 +10,12 @@ import { createInterface } from 'node:readline'
 import type { KernelRecord } from '../bpf/records.ts'
 import { type Act, createAssembler } from './assemble.ts'
 import { createDecoder } from './decoder.ts'
+import type { EventType } from './event.ts'
 import { isEnding } from './proc.ts'
+import { createShedding, shedInWords } from './shedding.ts'
 
 export interface Gap {
-  reason: 'probe_exited' | 'probe_stalled' | 'events_lost' | 'records_rejected' | 'sensor_absent'
+  reason: 'probe_exited' | 'probe_stalled' | 'events_lost' | 'events_shed' | 'records_rejected' | 'sensor_absent'
   seconds?: number
   lostEvents?: number
   detail?: string
@@ -22,7 +24,14 @@ export interface Gap {
 export interface ProbeOptions {
   /** The bpftrace program. */
   program(): string
+  /**
+   * bpftrace has refused this program with these words. True if program() has left out what it refused, so that it is
+   * worth another try.
+   */
+  refused?(program: string, complaint: readonly string[]): boolean
   command?: string
+  /** Milliseconds from the start of bpftrace to its first word, after which it is taken for stuck. */
+  startLimit?: number
   log: {
     info(about: object, text: string): void
     warn(about: object, text: string): void
@@ -30,11 +39,12 @@ export interface ProbeOptions {
   }
   onAct(act: Act): void
   /** The kernel side is attached, for the first time or again. */
-  onUp(): void
+  onUp(pid: number): void
   onDown(): void
   /** Something was not seen, or can't be read. */
   onGap(gap: Gap): void
-  onLoss(stage: 'kernel_buffer' | 'decoder', count: number): void
+  /** `type` is known of events that were shed: read, and dropped because this process is behind. */
+  onLoss(stage: 'kernel_buffer' | 'decoder' | 'shed', count: number, type?: EventType): void
   onHeartbeat(): void
   onRestart(): void
 }
@@ -47,8 +57,8 @@ export interface Probe {
   stop(): Promise<void>
 }
 
-/** bpftrace takes under a second to attach; a machine under load takes more. */
-const startupLimit = 60_000
+/** bpftrace takes some seconds to attach; a machine under load takes more, an emulated one minutes. */
+export const defaultStartLimit = 60_000
 const heartbeatLimit = 5_000
 const firstDelay = 100
 const longestDelay = 30_000
@@ -96,8 +106,26 @@ export function startProbe(options: ProbeOptions): Probe {
     let stalled = false
     const stderr: string[] = []
 
+    /** Kernel time of the newest record, in nanoseconds. */
+    let newest = 0
+
+    const shedding = createShedding({
+      began: (late) =>
+        log.warn(
+          { late_ms: Math.round(late) },
+          'events come faster than they are judged: the least of them are dropped',
+        ),
+      dropped: (type) => options.onLoss('shed', 1, type),
+      ended(shed) {
+        const { seconds, total } = shed
+        log.warn({ seconds, dropped: Object.fromEntries(shed.byType) }, 'caught up: all events are judged again')
+        const detail = `for ${seconds} s events came faster than they were judged; dropped: ${shedInWords(shed)}`
+        options.onGap({ reason: 'events_shed', lostEvents: total, detail })
+      },
+    })
     const assembler = createAssembler({
       act: options.onAct,
+      drops: shedding.drops,
       incomplete: (record: KernelRecord['record']) => {
         rejected++
         options.onLoss('decoder', 1)
@@ -113,7 +141,10 @@ export function startProbe(options: ProbeOptions): Probe {
       },
     })
     const decoder = createDecoder({
-      record: assembler.push,
+      record(record) {
+        newest = record.time
+        assembler.push(record)
+      },
       lost(count) {
         lost += count
         options.onLoss('kernel_buffer', count)
@@ -121,7 +152,8 @@ export function startProbe(options: ProbeOptions): Probe {
       reject(line) {
         rejected++
         options.onLoss('decoder', 1)
-        log.warn({ line: line.slice(0, 200) }, 'a line from bpftrace is no record')
+        // Not all of it: behind a text stands what lies there in the kernel's memory.
+        log.warn({ line: line.slice(0, 60) }, 'a line from bpftrace is no record')
       },
     })
 
@@ -130,7 +162,7 @@ export function startProbe(options: ProbeOptions): Probe {
       everUp = true
       upAt = performance.now()
       log.info({ pid: bpftrace.pid }, 'kernel probes attached')
-      options.onUp()
+      options.onUp(bpftrace.pid ?? 0)
       if (blind) options.onGap({ reason: blind.reason, seconds: secondsSince(blind.since), detail: blind.detail })
       blind = undefined
       started.resolve()
@@ -142,10 +174,12 @@ export function startProbe(options: ProbeOptions): Probe {
     })
     child = bpftrace
     bpftrace.stdin.on('error', () => {}) // it ended before it read the program: its exit says why
-    bpftrace.stdin.end(options.program())
+    const text = options.program()
+    bpftrace.stdin.end(text)
     bpftrace.stdout.on('data', (data: Buffer) => {
       heard = performance.now()
       decoder.push(data)
+      shedding.read(data.length, Number(process.hrtime.bigint()) / 1e6 - newest / 1e6, performance.now())
     })
     createInterface(bpftrace.stderr).on('line', (line) => {
       if (line === '' || harmless.test(line)) return
@@ -156,7 +190,7 @@ export function startProbe(options: ProbeOptions): Probe {
 
     const watch = setInterval(() => {
       const silence = performance.now() - heard
-      if (silence < (up ? heartbeatLimit : startupLimit)) return
+      if (silence < (up ? heartbeatLimit : (options.startLimit ?? defaultStartLimit))) return
       // What it wrote may be waiting to be read, if it is this process that was held up: look once more first.
       setImmediate(() => {
         if (performance.now() - heard < silence) return
@@ -177,11 +211,15 @@ export function startProbe(options: ProbeOptions): Probe {
     const ended = (code: number | null, signal: NodeJS.Signals | null) => {
       clearInterval(watch)
       decoder.end()
+      shedding.end(performance.now())
       child = undefined
       if (stopping) return started.reject(new Error('stopped before the kernel probes were attached'))
       if (up) options.onDown()
       const how = error?.message ?? (signal ? `killed by ${signal}` : `exit code ${code}`)
-      if (!everUp) return started.reject(new Error([`bpftrace could not be started: ${how}`, ...stderr].join('\n')))
+      if (!everUp) {
+        if (!error && !stalled && options.refused?.(text, stderr)) return start()
+        return started.reject(new Error([`bpftrace could not be started: ${how}`, ...stderr].join('\n')))
+      }
       const reason = stalled ? 'probe_stalled' : 'probe_exited'
       const detail = stalled ? `bpftrace sent nothing for ${heartbeatLimit / 1000} s` : `bpftrace: ${how}`
       blind ??= { since: heard, reason, detail }

@@ -4,16 +4,18 @@ import { hostname, release } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Interests } from '../bpf/interest.ts'
-import { program } from '../bpf/program.ts'
 import { tracepointsOf } from '../bpf/tracepoints.ts'
 import { type Kubernetes, kubernetesFrom } from '../enrich/kubernetes.ts'
 import type { Metrics } from '../exporters/metrics.ts'
 import type { Act } from './assemble.ts'
+import { readsOneBuffer } from './buffers.ts'
 import { createClock } from './clock.ts'
 import type { Config } from './config.ts'
+import { parseDuration } from './duration.ts'
 import { openEnriching } from './enriching.ts'
 import type { Event } from './event.ts'
 import { createHandover } from './handover.ts'
+import { createKernelProgram } from './kernel-program.ts'
 import { createOrder } from './order.ts'
 import { type Gap, type Probe, startProbe } from './probe.ts'
 import { runningProcesses } from './proc.ts'
@@ -28,6 +30,8 @@ export interface Stream {
   lostEvents(): number
   /** Tells of a gap that this sensor could not see: the one before it. */
   gap(gap: Gap): void
+  /** What of the kernel program this kernel, or its bpftrace, doesn't take, and so is not watched; see nameOf. */
+  missing(): string[]
   /**
    * Sends these events from when it resolves; the kernel program is exchanged if it is another one for them, without a
    * blind moment. Rejects if the new one can't be attached: the events stay what they were.
@@ -60,6 +64,8 @@ export function openStream(options: {
   config: Config
   log: Logger
   metrics: Metrics
+  /** Also the events that the kernel sends for the process table's sake, whether or not they are asked for. */
+  everyType?: boolean
   onEvent(event: Event): void
 }): Stream {
   const { config, log, metrics, onEvent } = options
@@ -77,6 +83,11 @@ export function openStream(options: {
   let { interests } = options
   let up = false
   let lostEvents = 0
+  const kernelProgram = createKernelProgram({
+    tracepoints: tracepointsOf,
+    onRefused: (left_out, complaint) =>
+      log.warn({ left_out, complaint }, 'bpftrace refused a part of the kernel program; going on without it'),
+  })
 
   const enricher = openEnriching({
     config,
@@ -94,10 +105,18 @@ export function openStream(options: {
   if (kubernetes) log.info({ node, source: kubernetes.source }, 'watching the pods of this node')
   else log.info({ node }, 'standalone: no Kubernetes; identity is the host user and the container')
 
-  const table = createProcessTable(clock, (event, where) => {
-    metrics.events.inc({ type: event.type })
-    enricher.push(event, where)
-  })
+  const table = createProcessTable(
+    clock,
+    (event, where) => {
+      metrics.events.inc({ type: event.type })
+      enricher.push(event, where)
+    },
+    (type) => {
+      if (options.everyType || interests.has(type)) return false
+      metrics.events.inc({ type })
+      return true
+    },
+  )
 
   const order = createOrder<Act>(
     {
@@ -138,20 +157,25 @@ export function openStream(options: {
     })
   }
 
+  const startLimit = config.probe?.startTimeout === undefined ? undefined : parseDuration(config.probe.startTimeout)
   const probe = (tell: { act(act: Act): void }): Probe =>
     startProbe({
-      program: () => program(interests, tracepointsOf()),
+      ...(startLimit !== undefined && { startLimit }),
+      program: () => kernelProgram.text(interests),
+      refused: kernelProgram.refused,
       log,
       onAct: (act) => tell.act(act),
-      onUp() {
+      onUp(pid) {
+        order.oneBuffer(readsOneBuffer(pid))
         isUp(true)
         prime()
       },
       onDown: () => isUp(false),
       onGap: gap,
-      onLoss(stage, count) {
+      onLoss(stage, count, type) {
         lostEvents += count
         metrics.eventsLost.inc({ stage }, count)
+        if (type) metrics.eventsShed.inc({ type }, count)
       },
       onHeartbeat: clock.refresh,
       onRestart: () => metrics.probeRestarts.inc(),
@@ -194,10 +218,13 @@ export function openStream(options: {
     up: () => up,
     lostEvents: () => lostEvents,
     gap,
+    missing: () => kernelProgram.missing(interests),
     async want(wanted) {
-      const tracepoints = tracepointsOf()
       const before = interests
-      if (program(wanted, tracepoints) === program(before, tracepoints)) return
+      if (kernelProgram.text(wanted) === kernelProgram.text(before)) {
+        interests = wanted
+        return
+      }
       interests = wanted
       try {
         await replace()

@@ -47,12 +47,13 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
   const rules = await rulesOf(config)
   const machine = await requirements()
   const metrics = createMetrics()
-  metrics.describeBuild({
+  const build = {
     version,
     nodejs: process.version,
     kernel: machine.get('kernel'),
     bpftrace: machine.get('bpftrace'),
-  })
+  }
+  metrics.describeBuild(build)
   let redact = createRedactor(config, metrics)
   const exporting = await openExporting(config, { ...options, metrics, log })
   const capture = options.record === undefined ? undefined : await createCapture(options.record, captureFailed(log))
@@ -68,6 +69,7 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
   })
   const stream = openStream({
     interests: interests(rules.rules),
+    everyType: capture !== undefined,
     config,
     log,
     metrics,
@@ -84,6 +86,17 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
     gap: stream.gap,
     complain: (err) => log.warn({ err }, 'presenceFile: not written; the next sensor can not tell that this one ended'),
   })
+
+  /** What is watched through what, and what of it isn't: known when the kernel has taken the program. */
+  const describe = () => {
+    const missing = stream.missing()
+    if (missing.length > 0) log.warn({ missing }, 'not watched: this kernel, or its bpftrace, does not take it')
+    metrics.describeBuild({
+      ...build,
+      backend: 'tracepoint',
+      ...(missing.length > 0 && { missing: missing.join(', ') }),
+    })
+  }
 
   // Where events are rare, what was awaited in vain is told by the clock. An event that comes first tells the same.
   const ticking = setInterval(() => {
@@ -107,6 +120,7 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
       const nextRules = await rulesOf(next)
       const nextRedact = createRedactor(next, metrics)
       await stream.want(interests(nextRules.rules))
+      describe()
       await exporting.use(next)
       redact = nextRedact
       judge.use(nextRules)
@@ -132,6 +146,7 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
     const ready = () => readiness({ probeUp: stream.up(), rules: judging.rules })
     server = await listen(options.metrics ?? config.metrics?.address, metrics.registry, ready, log)
     await Promise.race([stream.started, end])
+    describe()
     if (stream.up()) log.info({ version, rules: rules.rules.length, node: stream.node }, 'watching')
     const why = await end
     log.info({ why, lost_events: stream.lostEvents() }, 'stopping')

@@ -4,7 +4,7 @@ import { prefersOpenMetrics, toOpenMetrics } from '../../exporters/openmetrics.t
 
 test('the first scrape shows every stage of loss and every event type at 0, before anything has happened', async () => {
   const text = await createMetrics().registry.metrics()
-  for (const stage of ['kernel_buffer', 'decoder']) {
+  for (const stage of ['kernel_buffer', 'decoder', 'shed']) {
     expect(text).toContain(`nightjar_events_lost_total{stage="${stage}"} 0\n`)
   }
   for (const type of ['exec', 'exit', 'connect', 'stdio', 'gap']) {
@@ -146,6 +146,8 @@ test('every label has few values: there is none for what a workload can make up'
     nodejs: 'one',
     kernel: 'one',
     bpftrace: 'one',
+    backend: 'one',
+    missing: 'the parts of the kernel program',
   }
   const families = (await createMetrics().registry.getMetricsAsJSON()).filter(({ name }) =>
     name.startsWith('nightjar_'),

@@ -407,7 +407,7 @@ describe('lost lines', () => {
 
   test('ten thousand orphans are all dropped: nothing is kept of them', () => {
     const orphans = Array.from({ length: 10_000 }, (_, at) =>
-      line('fd', { time: at, tid: at, at: 0, mode: 0, inode: '0', device: 0, node: 0 }),
+      line('name', { time: at, tid: at, section: 0, bytes: Buffer.alloc(1) }),
     )
     const heard = assembled([...orphans, line('heartbeat', { time: 3e9 })])
     expect(heard.waiting).toBe(0)

@@ -166,13 +166,20 @@ const textLine = (head: Head, section: number, index: number) =>
   line('text', { ...head, section, index, length: 0, at: 0, bytes: Buffer.alloc(limits.CHUNK) })
 
 function stdioLines(head: Head, stdio: (KernelFile | undefined)[], printing: Printing): string[] {
-  return stdio.flatMap((file, at) => {
-    if (!file) return []
-    const { mode, inode = '1', device = 1, node = 0, socket } = file
-    const lines = [line('fd', { ...head, at, mode, inode, device, node }, printing)]
-    if (socket) lines.push(line('socket', { ...head, ...socketFields(at, socket) }, printing))
-    return lines
+  const sockets = stdio.flatMap((file, at) =>
+    file?.socket ? [line('socket', { ...head, ...socketFields(at, file.socket) }, printing)] : [],
+  )
+  const [a, b, c] = [0, 1, 2].map((at) => {
+    const { mode = 0, inode = mode === 0 ? '0' : '1', device = mode === 0 ? 0 : 1, node = 0 } = stdio[at] ?? {}
+    return { mode, inode, device, node }
   })
+  if (!a || !b || !c) return []
+  const files = {
+    ...{ mode0: a.mode, inode0: a.inode, device0: a.device, node0: a.node },
+    ...{ mode1: b.mode, inode1: b.inode, device1: b.device, node1: b.node },
+    ...{ mode2: c.mode, inode2: c.inode, device2: c.device, node2: c.node },
+  }
+  return [...sockets, line('stdio_files', { ...head, ...files }, printing)]
 }
 
 const actorOf = ({ pid = 100, ppid = 99, cgroup = '1', uid = 0, gid = 0 }: Partial<KernelExec>) => {
@@ -197,6 +204,7 @@ export function execLines(exec: KernelExec, printing: Printing = plain): string[
   const { realUid = exec.uid ?? 0, realGid = exec.gid ?? 0, capabilities = '0', ambient = '0' } = exec
   const fields = {
     ...{ started, links, mode, magic, upper, owner, group },
+    ...{ parent_length: 0, parent: Buffer.alloc(limits.CHUNK) },
     ...{ real_uid: realUid, real_gid: realGid, capabilities, ambient, user_level: userLevel },
   }
   return [...lines, line('exec', { ...head, parts: lines.length, ...actorOf(exec), ...fields }, printing)]

@@ -1,0 +1,108 @@
+/** What differs between processors: where a system call's arguments are, the numbers of calls, and which calls there are. */
+import { readFileSync } from 'node:fs'
+
+export interface Architecture {
+  /** Macros under the names that the fragments call them by. */
+  readonly macros: Readonly<Record<string, string>>
+  /** Of the program; ARGUMENT_n is the text that reads the argument of a call, see the macro `registers`. */
+  readonly constants: Readonly<Record<string, number | string>>
+  /** Calls that others have and it doesn't: the program attaches to none of them. */
+  readonly lacks: ReadonlySet<string>
+}
+
+/** The number of a call that the architecture doesn't have: no call has it. */
+const NONE = 0xffff
+
+const x64: Architecture = {
+  macros: { registers: 'registers-x64' },
+  constants: {
+    THREAD_SIZE: 16384, // arch/x86/include/asm/page_64_types.h
+    USER_CS: 0x33, // arch/x86/include/asm/segment.h: of 64-bit and 32-bit programs
+    USER32_CS: 0x23,
+    ARGUMENT_1: '(uint64)$regs->di', // arch/x86/entry/entry_64.S
+    ARGUMENT_2: '(uint64)$regs->si',
+    ARGUMENT_3: '(uint64)$regs->dx',
+    ARGUMENT_4: '(uint64)$regs->r10',
+    ARGUMENT_5: '(uint64)$regs->r8',
+    SYS_OPEN: 2, // arch/x86/entry/syscalls/syscall_64.tbl
+    SYS_CREAT: 85,
+    SYS_OPENAT2: 437,
+    SYS_RENAME: 82,
+    SYS_RMDIR: 84,
+    SYS_FCHMOD: 91,
+    SYS_FCHOWN: 93,
+    SYS_MKDIRAT: 258,
+    SYS_FCHOWNAT: 260,
+    SYS_UNLINKAT: 263,
+    SYS_LINKAT: 265,
+    SYS_SYMLINKAT: 266,
+    SYS_FCHMODAT: 268,
+    SYS_FCHMODAT2: 452,
+    SYS_WRITE: 1,
+    SYS_WRITEV: 20,
+    SYS_SENDTO: 44,
+    SYS_SENDMSG: 46,
+    SYS_SENDMMSG: 307,
+    SYS_IO_URING_ENTER: 426,
+  },
+  lacks: new Set(),
+}
+
+const arm64 = (pageSize: number): Architecture => ({
+  macros: { registers: 'registers-arm64' },
+  constants: {
+    // arch/arm64/include/asm/memory.h: 16 KiB, but a page at least, as a stack is mapped by pages.
+    THREAD_SIZE: Math.max(16384, pageSize),
+    ARGUMENT_1: '*kptr((uint64 *)((uint64)$regs + 272))', // orig_x0: the first register has the result
+    ARGUMENT_2: '*kptr((uint64 *)((uint64)$regs + 8))',
+    ARGUMENT_3: '*kptr((uint64 *)((uint64)$regs + 16))',
+    ARGUMENT_4: '*kptr((uint64 *)((uint64)$regs + 24))',
+    ARGUMENT_5: '*kptr((uint64 *)((uint64)$regs + 32))',
+    SYS_OPEN: NONE, // include/uapi/asm-generic/unistd.h
+    SYS_CREAT: NONE,
+    SYS_OPENAT2: 437,
+    SYS_RENAME: NONE,
+    SYS_RMDIR: NONE,
+    SYS_FCHMOD: 52,
+    SYS_FCHOWN: 55,
+    SYS_MKDIRAT: 34,
+    SYS_FCHOWNAT: 54,
+    SYS_UNLINKAT: 35,
+    SYS_LINKAT: 37,
+    SYS_SYMLINKAT: 36,
+    SYS_FCHMODAT: 53,
+    SYS_FCHMODAT2: 452,
+    SYS_WRITE: 64,
+    SYS_WRITEV: 66,
+    SYS_SENDTO: 206,
+    SYS_SENDMSG: 211,
+    SYS_SENDMMSG: 269,
+    SYS_IO_URING_ENTER: 426,
+  },
+  lacks: new Set(
+    'open creat chmod chown lchown link symlink rename unlink rmdir mkdir mknod dup2 ioperm iopl modify_ldt'.split(' '),
+  ),
+})
+
+/** By Node's name of the architecture; `pageSize` in bytes, 4096 where that can't be known. */
+export const architectureOf = (name: string, pageSize = 4096): Architecture =>
+  name === 'arm64' ? arm64(pageSize) : x64
+
+/** getauxval(3), include/uapi/linux/auxvec.h: pairs of words, a kind and its value. */
+const AT_PAGESZ = 6n
+function pageSizeIn(vector: Buffer): number | undefined {
+  for (let at = 0; at + 16 <= vector.length; at += 16)
+    if (vector.readBigUInt64LE(at) === AT_PAGESZ) return Number(vector.readBigUInt64LE(at + 8))
+  return undefined
+}
+
+let own: Architecture | undefined
+
+/** Of the machine that this runs on. */
+export function ownArchitecture(): Architecture {
+  own ??= architectureOf(
+    process.arch,
+    process.arch === 'arm64' ? pageSizeIn(readFileSync('/proc/self/auxv')) : undefined,
+  )
+  return own
+}

@@ -1,0 +1,52 @@
+import { describe, expect, test } from 'vitest'
+import { architectureOf } from '../../bpf/architecture.ts'
+import { allOf } from '../../bpf/interest.ts'
+import { program } from '../../bpf/program.ts'
+import { eventTypes } from '../../sensor/event.ts'
+
+const code = (text: string) => text.replaceAll(/^\s*\/\/.*$/gm, '')
+const made = (name: string, pageSize?: number) =>
+  code(program(allOf(eventTypes), undefined, architectureOf(name, pageSize)))
+const calls = (text: string) =>
+  new Set([...text.matchAll(/syscalls:sys_(?:enter|exit)_(\w+)/g)].map(([, call]) => call))
+
+describe('the program for arm64', () => {
+  const text = made('arm64')
+
+  test('names no register of x86', () => {
+    expect(text).not.toMatch(/\$regs->|orig_ax|\b(?:0x)?33\b/)
+  })
+
+  test('reads the first argument from orig_x0, which the result does not overwrite, and the number of the call', () => {
+    expect(text).toContain('$first = *kptr((uint64 *)((uint64)$regs + 272));')
+    expect(text).toContain('$call = (uint64)*kptr((uint32 *)((uint64)$regs + 280));')
+  })
+
+  // include/uapi/asm-generic/unistd.h: what has a form with a directory's descriptor is there in that form alone.
+  test('attaches to no call that arm64 has not', () => {
+    const older = ['open', 'creat', 'chmod', 'chown', 'lchown', 'link', 'symlink', 'rename', 'unlink', 'rmdir', 'mkdir']
+    const x86 = ['mknod', 'ioperm', 'iopl', 'modify_ldt']
+    const there = calls(text)
+    for (const call of [...older, ...x86]) expect(there, call).not.toContain(call)
+  })
+
+  test('attaches to all others that the program for x86-64 attaches to', () => {
+    const lacking = architectureOf('arm64').lacks
+    expect(calls(text)).toEqual(new Set([...calls(made('x64'))].filter((call) => !lacking.has(call ?? ''))))
+  })
+
+  test('tells calls apart by its own numbers', () => {
+    expect(text).toContain('if ($call == 35) {\n    $fd = $first;') // unlinkat
+    expect(made('x64')).toContain('if ($call == 263) {\n    $fd = $first;')
+  })
+
+  test('finds the registers at the end of a stack that is a page at least', () => {
+    expect(text).toContain('$t->stack + 16384 - sizeof(struct pt_regs)')
+    expect(made('arm64', 65536)).toContain('$t->stack + 65536 - sizeof(struct pt_regs)')
+  })
+
+  test('holds no placeholder, and no constant by its name', () => {
+    expect(text).not.toMatch(/\{\{|\}\}/)
+    expect(new Set(text.match(/\b[A-Z][A-Z0-9_]+\b/g))).toEqual(new Set(['BEGIN']))
+  })
+})

@@ -1,0 +1,164 @@
+/** Boots each kernel with each Debian and prints what Nightjar did there: see README.md. */
+import { execFileSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { mirror, openArchive } from './archive.ts'
+import { type BootFiles, bootFiles, disk } from './disks.ts'
+import { type Finding, steps } from './findings.ts'
+import { kernels, roots } from './kernels.ts'
+import { boot } from './machine.ts'
+import { table } from './table.ts'
+
+const cache = process.env.NIGHTJAR_KERNELS_CACHE ?? '/var/cache/nightjar-kernels'
+const repository = join(import.meta.dirname, '../..')
+/** Milliseconds for one machine: it is emulated, and compiles the whole program three times. */
+const limit = 60 * 60_000
+
+const say = (text: string) => process.stderr.write(`kernels: ${text}\n`)
+const message = (error: unknown) => (error instanceof Error ? error.message : String(error))
+
+/** Arguments: names of kernels, of suites and of steps; of each, none: all of them. */
+const wanted = process.argv.slice(2)
+const known: string[] = [...kernels.map(({ name }) => name), ...roots, ...steps]
+const unknown = wanted.find((one) => !known.includes(one))
+if (unknown !== undefined) {
+  say(`found ${unknown}, expected any of ${known.join(', ')}`)
+  process.exit(2)
+}
+const chosen = <T extends string>(all: readonly T[]): readonly T[] => {
+  const some = all.filter((one) => wanted.includes(one))
+  return some.length > 0 ? some : all
+}
+
+/** Debian's root as a disk; made once. */
+async function root(suite: string): Promise<string> {
+  const file = join(cache, 'disks', `${suite}.ext4`)
+  if (existsSync(file)) return file
+  const directory = join(cache, 'roots', suite)
+  if (!existsSync(directory)) {
+    say(`Debian ${suite} (a minute or two)`)
+    const unfinished = `${directory}.making`
+    rmSync(unfinished, { recursive: true, force: true })
+    mkdirSync(join(cache, 'roots'), { recursive: true })
+    const options = [
+      '--variant=minbase',
+      '--include=bpftrace,busybox-static,libstdc++6',
+      suite,
+      unfinished,
+      await mirror(),
+    ]
+    execFileSync('debootstrap', options, { stdio: ['ignore', 'ignore', 'inherit'] })
+    renameSync(unfinished, directory)
+  }
+  disk(directory, file)
+  return file
+}
+
+/** What boots this kernel; made once. Undefined, and said why, if no suite has it. */
+async function kernel(name: string, suites: readonly string[]): Promise<BootFiles | string> {
+  const note = join(cache, 'boot', `${name}.json`)
+  if (existsSync(note)) return JSON.parse(readFileSync(note, 'utf8'))
+  const archive = await openArchive(join(cache, 'apt'))
+  const reasons: string[] = []
+  for (const suite of suites) {
+    const packages = join(cache, 'packages', suite)
+    try {
+      if (!existsSync(packages)) {
+        say(`the kernel of Debian ${suite}`)
+        rmSync(`${packages}.making`, { recursive: true, force: true })
+        await archive.kernel(suite, `${packages}.making`)
+        renameSync(`${packages}.making`, packages)
+      }
+      const files = bootFiles(packages, join(cache, 'boot', name), join(cache, 'roots', roots[0], 'bin/busybox'))
+      writeFileSync(note, JSON.stringify(files))
+      return files
+    } catch (error) {
+      const [why = ''] = message(error)
+        .split('\n')
+        .filter((line) => line.startsWith('E: '))
+      reasons.push(`${suite}: ${why || message(error)}`)
+      say(`not to be had: ${reasons.at(-1)}`)
+    }
+  }
+  return reasons.join('; ')
+}
+
+/** This checkout as a disk: made anew each time. */
+function product(): string {
+  const directory = join(cache, 'product')
+  rmSync(directory, { recursive: true, force: true })
+  mkdirSync(join(directory, 'bin'), { recursive: true })
+  for (const name of ['package.json', 'bpf', 'sensor', 'enrich', 'rules', 'exporters', 'test/kernels'])
+    cpSync(join(repository, name), join(directory, name), { recursive: true })
+  const lock = JSON.parse(readFileSync(join(repository, 'package-lock.json'), 'utf8'))
+  const packages: Record<string, { dev?: boolean }> = lock.packages
+  const production = Object.keys(packages).filter(
+    (name) => name.startsWith('node_modules/') && packages[name]?.dev !== true,
+  )
+  for (const name of production)
+    if (existsSync(join(repository, name))) cpSync(join(repository, name), join(directory, name), { recursive: true })
+  cpSync(join(repository, 'node_modules/node/bin/node'), join(directory, 'bin/node'))
+  const sources = { acts: 'test/kernels/guest/acts.c', privilege: 'test/e2e/privilege.c' }
+  for (const [name, source] of Object.entries(sources))
+    execFileSync('gcc', ['-static', '-w', '-o', join(directory, 'bin', name), join(repository, source)])
+  const file = join(cache, 'disks', 'product.ext4')
+  disk(directory, file)
+  rmSync(directory, { recursive: true })
+  return file
+}
+
+mkdirSync(join(cache, 'disks'), { recursive: true })
+mkdirSync(join(cache, 'results'), { recursive: true })
+const disks = new Map<string, string>()
+for (const suite of roots) disks.set(suite, await root(suite))
+const checkout = product()
+let failed = false
+
+for (const { name, suites } of kernels.filter((one) => chosen(kernels.map((each) => each.name)).includes(one.name))) {
+  const files = await kernel(name, suites)
+  for (const suite of chosen(roots)) {
+    const result = join(cache, 'results', `${name}-${suite}.json`)
+    if (typeof files === 'string') {
+      writeFileSync(result, JSON.stringify([{ step: 'missing', why: files }]))
+      continue
+    }
+    const findings: Finding[] = []
+    const since = performance.now()
+    say(`${files.release} with ${suite}'s bpftrace`)
+    try {
+      await boot({
+        kernel: files.kernel,
+        initrd: files.initrd,
+        parameters: `nightjar.steps=${chosen(steps).join()}`,
+        disks: [disks.get(suite) ?? '', checkout],
+        console: join(cache, 'results', `${name}-${suite}.console`),
+        limit,
+        onLine(line) {
+          const start = line.indexOf('{')
+          if (start < 0) return
+          const finding: Finding = JSON.parse(line.slice(start))
+          findings.push(finding)
+          if (finding.step !== 'act' || !finding.ok) say(`  ${JSON.stringify(finding)}`)
+        },
+      })
+    } catch (error) {
+      findings.push({ step: 'broken', why: message(error) })
+      say(`  ${message(error)}`)
+    }
+    findings.push({ step: 'took', seconds: Math.round((performance.now() - since) / 1000) })
+    writeFileSync(result, JSON.stringify(findings, undefined, 1))
+  }
+}
+
+const results = kernels.flatMap(({ name }) =>
+  roots.flatMap((suite) => {
+    const file = join(cache, 'results', `${name}-${suite}.json`)
+    if (!readdirSync(join(cache, 'results')).includes(`${name}-${suite}.json`)) return []
+    const findings: Finding[] = JSON.parse(readFileSync(file, 'utf8'))
+    return [{ kernel: name, suite, findings }]
+  }),
+)
+const { text, failures } = table(results)
+process.stdout.write(text)
+failed ||= failures > 0
+process.exitCode = failed ? 1 : 0
