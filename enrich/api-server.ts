@@ -5,8 +5,9 @@
  * and drops lines that it can't parse as well as what its callback throws; the informer stops at the first error.
  * Everything that has to do with credentials, TLS and proxies stays the library's.
  */
-import { HttpMethod, type KubeConfig, RequestContext } from '@kubernetes/client-node'
+import type { KubeConfig } from '@kubernetes/client-node'
 import { Agent, type Dispatcher, fetch, type Response } from 'undici'
+import { kubernetesLibrary } from './kubernetes-library.ts'
 import { createPulse, defaultSilence, type Pulse, type Silence } from './pulse.ts'
 
 /** Why the API server gave no (more) answer. `status` is absent when it could not be reached. */
@@ -102,9 +103,10 @@ export function openApiServer(
   }
 
   async function askForLife(dispatcher: Dispatcher): Promise<string | undefined> {
+    const late = AbortSignal.timeout(lifeTimeoutMs)
     try {
-      const signal = AbortSignal.any([stopped.signal, AbortSignal.timeout(lifeTimeoutMs)])
       const { url, headers } = await prepared(lifePath)
+      const signal = AbortSignal.any([stopped.signal, late])
       const { status, body } = await fetch(url, {
         headers: { ...headers, 'user-agent': 'nightjar' },
         dispatcher,
@@ -113,7 +115,7 @@ export function openApiServer(
       await body?.cancel()
       return ofProxies.includes(status) ? `no answer from the API server: HTTP ${status}` : undefined
     } catch (error) {
-      return `no answer from the API server: ${reason(error)}`
+      return `no answer from the API server${late.aborted ? ` for ${lifeTimeoutMs} ms` : `: ${reason(error)}`}`
     }
   }
 
@@ -121,6 +123,7 @@ export function openApiServer(
   async function prepared(path: string) {
     const cluster = kubeConfig.getCurrentCluster()
     if (!cluster) throw new Error('the kubeconfig has no current cluster')
+    const { HttpMethod, RequestContext } = kubernetesLibrary()
     const context = new RequestContext(cluster.server + path, HttpMethod.GET)
     await kubeConfig.applySecurityAuthentication(context)
     const dispatcher = context.getDispatcher() as Dispatcher | undefined
