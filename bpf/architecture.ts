@@ -1,5 +1,9 @@
-/** What differs between processors: where a system call's arguments are, the numbers of calls, and which calls there are. */
-import { readFileSync } from 'node:fs'
+/**
+ * What differs between machines: where a system call's arguments are, the numbers of calls, which calls there are; and where
+ * fields of the kernel are that bpftrace can't be asked for in a way that all kernels take.
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { offsetOf } from './btf.ts'
 
 export interface Architecture {
   /** Macros under the names that the fragments call them by. */
@@ -85,8 +89,10 @@ const arm64 = (pageSize: number): Architecture => ({
 })
 
 /** By Node's name of the architecture; `pageSize` in bytes, 4096 where that can't be known. */
-export const architectureOf = (name: string, pageSize = 4096): Architecture =>
-  name === 'arm64' ? arm64(pageSize) : x64
+export function architectureOf(name: string, pageSize = 4096): Architecture {
+  const architecture = name === 'arm64' ? arm64(pageSize) : x64
+  return { ...architecture, constants: { ...architecture.constants, ...layoutOf(undefined) } }
+}
 
 /** getauxval(3), include/uapi/linux/auxvec.h: pairs of words, a kind and its value. */
 const AT_PAGESZ = 6n
@@ -96,13 +102,24 @@ function pageSizeIn(vector: Buffer): number | undefined {
   return undefined
 }
 
+const types = '/sys/kernel/btf/vmlinux'
+
+/** Of this kernel, by its own types. Without them (bpftrace would find none either): as in kernels since 6.7. */
+export function layoutOf(btf: Buffer | undefined): Readonly<Record<string, number>> {
+  return {
+    // cap_effective is a structure, whose only member is a number since 6.3 and was an array before. cap_ambient is 16 on.
+    CRED_EFFECTIVE: (btf && offsetOf(btf, 'cred', 'cap_effective')) ?? 64,
+  }
+}
+
 let own: Architecture | undefined
 
 /** Of the machine that this runs on. */
 export function ownArchitecture(): Architecture {
-  own ??= architectureOf(
-    process.arch,
-    process.arch === 'arm64' ? pageSizeIn(readFileSync('/proc/self/auxv')) : undefined,
-  )
+  if (own) return own
+  const pageSize = process.arch === 'arm64' ? pageSizeIn(readFileSync('/proc/self/auxv')) : undefined
+  const architecture = architectureOf(process.arch, pageSize)
+  const layout = layoutOf(existsSync(types) ? readFileSync(types) : undefined)
+  own = { ...architecture, constants: { ...architecture.constants, ...layout } }
   return own
 }

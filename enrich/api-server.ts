@@ -103,9 +103,10 @@ export function openApiServer(
   }
 
   async function askForLife(dispatcher: Dispatcher): Promise<string | undefined> {
+    const late = AbortSignal.timeout(lifeTimeoutMs)
     try {
-      const signal = AbortSignal.any([stopped.signal, AbortSignal.timeout(lifeTimeoutMs)])
       const { url, headers } = await prepared(lifePath)
+      const signal = AbortSignal.any([stopped.signal, late])
       const { status, body } = await fetch(url, {
         headers: { ...headers, 'user-agent': 'nightjar' },
         dispatcher,
@@ -114,7 +115,7 @@ export function openApiServer(
       await body?.cancel()
       return ofProxies.includes(status) ? `no answer from the API server: HTTP ${status}` : undefined
     } catch (error) {
-      return `no answer from the API server: ${reason(error)}`
+      return `no answer from the API server${late.aborted ? ` for ${lifeTimeoutMs} ms` : `: ${reason(error)}`}`
     }
   }
 

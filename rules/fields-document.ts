@@ -3,7 +3,7 @@ import { eventTypes } from '../sensor/event.ts'
 import { type Field, fields } from './fields.ts'
 import { code, document, escaped, table } from './markdown.ts'
 import { type Operator, operators, semantics } from './operators.ts'
-import { typesInWords } from './words.ts'
+import { typesInWords, valuesBeside } from './words.ts'
 
 const parentPrefix = 'process.parent.'
 const ancestorsPrefix = 'process.ancestors.'
@@ -12,9 +12,9 @@ const objectOf = ({ name }: Field) => (name.includes('.') ? name.slice(0, name.i
 /** Parents and ancestors have a process's own fields: told once. */
 const isRepeated = ({ name }: Field) => name.startsWith(parentPrefix) || name.startsWith(ancestorsPrefix)
 
-function meaning({ description, values }: Field): string {
-  const list = values && values !== eventTypes ? ` One of ${values.map(code).join(', ')}.` : ''
-  return `${escaped(description)}${list}`
+function meaning(field: Field): string {
+  const values = field.values === eventTypes ? [] : valuesBeside(field)
+  return `${escaped(field.description)}${values.length > 0 ? ` One of ${values.map(code).join(', ')}.` : ''}`
 }
 
 function section(object: string, own: readonly Field[]): string[] {

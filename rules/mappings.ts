@@ -59,7 +59,7 @@ export function navigatorLayer(rules: readonly Rule[]) {
   )
   return {
     name: 'Nightjar',
-    versions: { attack: '16', navigator: '5.1.0', layer: '4.5' },
+    versions: { attack: '18', navigator: '5.2.0', layer: '4.5' },
     domain: 'enterprise-attack',
     description: 'What the shipped rules of Nightjar look for. The score of a technique is its number of rules.',
     filters: { platforms: ['Containers', 'Linux', 'IaaS'] },

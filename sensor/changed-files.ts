@@ -9,7 +9,7 @@ export interface ChangedFiles {
   close(): void
 }
 
-const interval = 2000
+const interval = 1000
 
 /**
  * Calls `changed` when a file is another one than it was, and has stayed so for one look more: nobody is in the middle of

@@ -195,7 +195,7 @@ const everything: readonly Line[] = [
       lost: lost(seen),
     }),
     targets: { 'node, MiB': '<= 120', lost: '0' },
-    bounds: { 'node, MiB': '<= 512', 'bpftrace, MiB': '<= 256' },
+    bounds: { 'node, MiB': '<= 384', 'bpftrace, MiB': '<= 256' },
   },
 ]
 /**

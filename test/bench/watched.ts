@@ -37,10 +37,13 @@ export function worked(pid: number): number {
 export const resident = (pid: number): number =>
   Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024
 
-/** Starts `nightjar run` with all shipped rules; `path` is put before PATH, to find another bpftrace. */
-export async function watch(path: string | undefined, args: readonly string[] = []): Promise<Watched> {
+/**
+ * Starts `nightjar run` with all shipped rules, by its own first line, which says how V8 is started; `path` is put before
+ * PATH, to find another bpftrace.
+ */
+export async function watch(path: string | undefined): Promise<Watched> {
   const since = performance.now()
-  const child = spawn(process.execPath, [...args, main, 'run', '--output', 'none', '--metrics', '127.0.0.1:0'], {
+  const child = spawn(main, ['run', '--output', 'none', '--metrics', '127.0.0.1:0'], {
     env: { ...process.env, KUBECONFIG: '', ...(path && { PATH: `${path}:${process.env.PATH}` }) },
     stdio: ['ignore', 'ignore', 'pipe'],
   })

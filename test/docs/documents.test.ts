@@ -123,3 +123,11 @@ test('README, detection and changelog tell how many rules and event families the
     expect(told, `${file}: ${what}`).toBe(counted[what as keyof typeof counted])
   }
 })
+
+test('each alert of Prometheus’ rules is explained among what to watch', () => {
+  const read = (file: string) => readFileSync(join(import.meta.dirname, '../..', file), 'utf8')
+  const alerts = [...read('deploy/prometheus/rules.yaml').matchAll(/- alert: (\w+)/g)].map(([, name]) => name)
+  expect(alerts.length).toBeGreaterThan(5)
+  const told = read('docs/tuning.md')
+  expect(alerts.filter((name) => !told.includes(`\n| ${name} | `))).toEqual([])
+})
