@@ -176,7 +176,6 @@ export function program(
     ...architecture.constants,
     ...files.constants,
     CHUNK: chunk,
-    CHUNK_MASK: 2 * chunk - 1,
   }
   const tables = of(['open']).length > 0 ? files.begin.join('\n  ') : ''
   const text = wanted.map(({ fragment, wantedBy }) => {
