@@ -60,8 +60,6 @@ export function without(program: string, omitted: ReadonlySet<string>): string {
  * nothing is named that can be left out.
  */
 export function refusedBlock(program: string, complaint: readonly string[]): Block | undefined {
-  // Smaller chunks of text are what helps against that.
-  if (complaint.some((line) => line.includes('BPF stack'))) return undefined
   const blocks = blocksOf(program)
   for (const line of complaint.filter((one) => one.includes('ERROR'))) {
     const [, number] = /^stdin:(\d+)/.exec(line) ?? []

@@ -144,23 +144,16 @@ const constants: Record<string, number | bigint> = {
   MOUNT_OFFSET: 32, // offset of mnt in struct mount, fs/mount.h: the same on every 64-bit kernel since 3.x
 }
 
-/**
- * Bytes of a text chunk, largest first. bpftrace before 0.20 builds a printf's arguments on the 512-byte BPF stack;
- * later ones have room for more. Which one a bpftrace takes is found by trying.
- */
-export const chunkSizes = [256, 64] as const
-
 const directory = import.meta.dirname
 const fragmentText = (name: string) => readFileSync(join(directory, `${name}.bt`), 'utf8')
 const withoutComments = (text: string) => text.replaceAll(/^\s*\/\/.*\n/gm, '')
 
 /**
- * The bpftrace program that sends these events, in chunks of so many bytes (BPFTRACE_STRLEN must agree): for the kernel
- * that has these tracepoints, or for one that has all those of its architecture.
+ * The bpftrace program that sends these events: for the kernel that has these tracepoints, or for one that has all those of
+ * its architecture.
  */
 export function program(
   interests: Interests,
-  chunk: number,
   tracepoints?: Tracepoints,
   architecture: Architecture = ownArchitecture(),
 ): string {
@@ -175,7 +168,6 @@ export function program(
     ...constants,
     ...architecture.constants,
     ...files.constants,
-    CHUNK: chunk,
   }
   const tables = of(['open']).length > 0 ? files.begin.join('\n  ') : ''
   const text = wanted.map(({ fragment, wantedBy }) => {
@@ -226,9 +218,15 @@ function emit(record: string, fields: string[], file: string): string {
     throw new Error(
       `bpf/${file}: emit ${record}: fields ${given.map(([key]) => key)}; records.ts has ${Object.keys(layout.fields)}`,
     )
-  const formats = expected.map(([, kind]) => (kind === 'bytes' ? '%rh' : kind === 'id' ? '%llu' : '%lld'))
-  return `printf("${layout.tag} ${formats.join(' ')}\\n", ${given.map(([, value]) => value).join(', ')});${isPart(record) ? ' $parts = $parts + 1;' : ' @unsent = 1;'}`
+  const formats = expected.map(([, kind]) => printed[kind])
+  const values = expected.map(([, kind], at) => (kind === 'words' ? words(given[at]?.[1] ?? '') : given[at]?.[1]))
+  return `printf("${layout.tag} ${formats.join(' ')}\\n", ${values.join(', ')});${isPart(record) ? ' $parts = $parts + 1;' : ' @unsent = 1;'}`
 }
+
+const wordsOfChunk = Array.from({ length: limits.CHUNK / 8 }, (_, at) => at)
+/** `$w` -> `$w0, $w1 ...`: see macros/words.bt. */
+const words = (name: string) => wordsOfChunk.map((at) => `${name}${at}`).join(', ')
+const printed = { number: '%lld', id: '%llu', words: wordsOfChunk.map(() => '%llx').join(' '), bytes: '%rh' }
 
 /** `actor=$t`: the fields of a head record that say when it was, and which process of task `$t` did it. Expects $ts, $parts. */
 const actorOf = (task: string): [string, string][] => [

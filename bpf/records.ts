@@ -1,14 +1,15 @@
 /**
  * The records that the kernel side prints: one line each, a tag and then the fields in this order, separated by spaces.
  *
- * Numbers are decimal; bytes are hex (bpftrace's %rh). Nothing a process controls is ever printed in another way, so
- * no argument, path or name can forge a field, a record or a line. The fragments name the fields they emit, the
+ * Numbers are decimal; a text is a row of words of 8 bytes, each the hex number that a little-endian machine reads there;
+ * bytes are hex (bpftrace's %rh, which takes it ten times as long). Nothing a process controls is ever printed in another
+ * way, so no argument, path or name can forge a field, a record or a line. The fragments name the fields they emit, the
  * assembler checks them against this table, and the decoder reads by it.
  *
- * A head record (exec, connect ...) ends its event. The parts that belong to it (text, fd, socket) come before it on
+ * A head record (exec, connect ...) ends its event. The parts that belong to it (text, socket ...) come before it on
  * the same CPU and carry the same time and tid; the head says how many there were, so that a lost one shows.
  */
-type Kind = 'number' | 'id' | 'bytes'
+type Kind = 'number' | 'id' | 'words' | 'bytes'
 
 const part = { time: 'number', tid: 'number' } as const
 const head = { ...part, parts: 'number' } as const
@@ -30,9 +31,28 @@ const socket = { ...part, at: 'number', ...peer } as const
 export const records = {
   text: {
     tag: 't',
-    fields: { ...part, section: 'number', index: 'number', length: 'number', at: 'number', bytes: 'bytes' },
+    fields: { ...part, section: 'number', index: 'number', length: 'number', at: 'number', bytes: 'words' },
   },
-  fd: { tag: 'd', fields: { ...part, at: 'number', mode: 'number', inode: 'id', device: 'number', node: 'number' } },
+  /** A name within a structure, whose address bpftrace doesn't tell. */
+  name: { tag: 'v', fields: { ...part, section: 'number', bytes: 'bytes' } },
+  stdio_files: {
+    tag: 'd',
+    fields: {
+      ...part,
+      mode0: 'number',
+      inode0: 'id',
+      device0: 'number',
+      node0: 'number',
+      mode1: 'number',
+      inode1: 'id',
+      device1: 'number',
+      node1: 'number',
+      mode2: 'number',
+      inode2: 'id',
+      device2: 'number',
+      node2: 'number',
+    },
+  },
   socket: { tag: 's', fields: socket },
   parent_socket: { tag: 'p', fields: socket },
   inode: {
@@ -79,6 +99,9 @@ export const records = {
       capabilities: 'id',
       ambient: 'id',
       user_level: 'number',
+      /** The name of the parent's program: here if it fits, else as a text. */
+      parent_length: 'number',
+      parent: 'words',
     },
   },
   fork: { tag: 'F', fields: { time: 'number', pid: 'number', ppid: 'number', cgroup: 'id' } },
@@ -134,7 +157,8 @@ export const records = {
 /** Records that belong to a head: the assembler of the program counts them. */
 export const parts = [
   'text',
-  'fd',
+  'name',
+  'stdio_files',
   'socket',
   'parent_socket',
   'inode',
@@ -142,7 +166,7 @@ export const parts = [
 ] as const satisfies (keyof typeof records)[]
 
 export type RecordName = keyof typeof records
-type ValueOf<K extends Kind> = K extends 'number' ? number : K extends 'id' ? string : Uint8Array
+type ValueOf<K extends Kind> = K extends 'number' ? number : K extends 'id' ? string : Buffer
 type Fields<N extends RecordName> = (typeof records)[N]['fields']
 
 /** One decoded record. `time` is CLOCK_MONOTONIC in nanoseconds; an `id` is a decimal string, as it may exceed 2^53. */
@@ -167,8 +191,9 @@ export const sections = {
   QUESTION: 21,
 } as const
 
-/** Limits that both sides know. */
+/** Limits that both sides know. CHUNK: bytes of text in one line; more don't fit the 512 bytes that BPF has for a stack. */
 export const limits = {
+  CHUNK: 64,
   PATH_STEPS: 64,
   PATH_DEPTH: 64,
   NAMED_MAX: 4096,

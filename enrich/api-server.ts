@@ -5,8 +5,10 @@
  * and drops lines that it can't parse as well as what its callback throws; the informer stops at the first error.
  * Everything that has to do with credentials, TLS and proxies stays the library's.
  */
-import { HttpMethod, type KubeConfig, RequestContext } from '@kubernetes/client-node'
+import type { KubeConfig } from '@kubernetes/client-node'
 import { Agent, type Dispatcher, fetch, type Response } from 'undici'
+import { kubernetesLibrary } from './kubernetes-library.ts'
+import { createPulse, defaultSilence, type Pulse, type Silence } from './pulse.ts'
 
 /** Why the API server gave no (more) answer. `status` is absent when it could not be reached. */
 export type Refusal = { status?: number; retryAfterMs?: number; message: string }
@@ -20,8 +22,8 @@ export type ApiServer = {
     accept?: string,
   ): Promise<{ body: unknown } | { refusal: Refusal }>
   /**
-   * Streams lines until the server ends it (undefined), it breaks, or nothing came for `quietMs`: a half-open
-   * connection says nothing. `onLine` may end it with a reason of its own. Never throws: what a callback throws ends it.
+   * Streams lines until the server ends it (undefined), it breaks, nothing came for `quietMs`, or the server, asked
+   * because nothing is heard of it at all, does not answer: a half-open connection says nothing. `onLine` may end it with a reason of its own. Never throws: what a callback throws ends it.
    */
   watch(
     path: string,
@@ -38,45 +40,112 @@ const openTimeoutMs = 30_000
 const json = 'application/json'
 const closed: Refusal = { message: 'closed' }
 
-export function openApiServer(kubeConfig: KubeConfig): ApiServer {
+/**
+ * What is asked when nothing is heard. Every account may (ClusterRole system:public-info-viewer), priority and fairness
+ * never makes it wait (FlowSchema probes), and without etcd it costs the server nothing. Whatever it answers, it is there;
+ * but of these (RFC 9110 15.6.3 to 15.6.5, and 503 of a load balancer) a proxy in between says that it is not.
+ */
+const lifePath = '/livez?exclude=etcd'
+const defaultLifeTimeoutMs = 5_000
+const ofProxies = [502, 503, 504]
+// A peer that vanished: Node has the kernel ask ten times more, a second apart (libuv, uv__tcp_keepalive).
+const keepAlive = { keepAlive: true, keepAliveInitialDelay: 10_000 }
+
+/** One pool of connections: over HTTP/2, as the API server speaks it, one connection for all. */
+type Line = { dispatcher: Dispatcher; pulse: Pulse; open: number }
+
+/** One request: `signal` ends it; `late` says why. */
+type Call = { late: AbortController; signal: AbortSignal; line?: Line; hangUp?: () => void }
+
+export function openApiServer(
+  kubeConfig: KubeConfig,
+  options: { silence?: Silence; lifeTimeoutMs?: number } = {},
+): ApiServer {
+  const { silence = defaultSilence, lifeTimeoutMs = defaultLifeTimeoutMs } = options
   const stopped = new AbortController()
-  const dispatchers = new Set<Dispatcher>()
-  let current: Dispatcher | undefined
+  const lines = new Set<Line>()
+  let current: Line | undefined
 
   // The library makes a new connection pool for every request; one is enough, until it fails.
-  function pool(fresh: Dispatcher | undefined): Dispatcher {
-    current ??= fresh ?? new Agent({ connect: { keepAlive: true, keepAliveInitialDelay: 30_000 } })
-    dispatchers.add(current)
+  function lineOf(fresh: Dispatcher | undefined): Line {
+    if (current) return current
+    const dispatcher = fresh ?? new Agent({ connect: keepAlive })
+    const pulse = createPulse({ silence, ask: () => askForLife(dispatcher) })
+    current = { dispatcher, pulse, open: 0 }
+    lines.add(current)
     return current
   }
 
+  function pickUp(call: Call, line: Line): void {
+    const stopWaiting = line.pulse.wait((reason) => {
+      call.late.abort(reason)
+      // Its connections may be dead without knowing it: whatever waits on them would wait for long.
+      discard(line)
+    })
+    line.open += 1
+    call.line = line
+    call.hangUp = () => {
+      stopWaiting()
+      line.open -= 1
+      if (line !== current && line.open === 0) discard(line)
+    }
+  }
+
+  function discard(line: Line): void {
+    retire(line)
+    lines.delete(line)
+    line.dispatcher.destroy().catch(() => {})
+  }
+
   /** The next request gets new connections (and client certificates); streams on the old ones go on. */
-  function retire(): void {
-    const old = current
-    current = undefined
-    old?.close().then(
-      () => dispatchers.delete(old),
-      () => dispatchers.delete(old),
-    )
+  function retire(line: Line | undefined): void {
+    if (line === current) current = undefined
+  }
+
+  async function askForLife(dispatcher: Dispatcher): Promise<string | undefined> {
+    const late = AbortSignal.timeout(lifeTimeoutMs)
+    try {
+      const { url, headers } = await prepared(lifePath)
+      const signal = AbortSignal.any([stopped.signal, late])
+      const { status, body } = await fetch(url, {
+        headers: { ...headers, 'user-agent': 'nightjar' },
+        dispatcher,
+        signal,
+      })
+      await body?.cancel()
+      return ofProxies.includes(status) ? `no answer from the API server: HTTP ${status}` : undefined
+    } catch (error) {
+      return `no answer from the API server${late.aborted ? ` for ${lifeTimeoutMs} ms` : `: ${reason(error)}`}`
+    }
+  }
+
+  /** With credentials; `dispatcher`: of new connections. */
+  async function prepared(path: string) {
+    const cluster = kubeConfig.getCurrentCluster()
+    if (!cluster) throw new Error('the kubeconfig has no current cluster')
+    const { HttpMethod, RequestContext } = kubernetesLibrary()
+    const context = new RequestContext(cluster.server + path, HttpMethod.GET)
+    await kubeConfig.applySecurityAuthentication(context)
+    const dispatcher = context.getDispatcher() as Dispatcher | undefined
+    return { url: context.getUrl(), headers: context.getHeaders(), dispatcher }
   }
 
   async function request(
+    call: Call,
     path: string,
     query: Record<string, string>,
     accept: string,
-    signal: AbortSignal,
   ): Promise<{ response: Response } | { refusal: Refusal }> {
-    const cluster = kubeConfig.getCurrentCluster()
-    if (!cluster) throw new Error('the kubeconfig has no current cluster')
-    const url = new URL(cluster.server + path)
-    url.search = new URLSearchParams(query).toString()
-    const context = new RequestContext(url.toString(), HttpMethod.GET)
-    await kubeConfig.applySecurityAuthentication(context)
-    const dispatcher = pool(context.getDispatcher() as Dispatcher | undefined)
-    const headers = { ...context.getHeaders(), accept, 'user-agent': 'nightjar' }
-    const response = await fetch(url, { headers, dispatcher, signal })
+    const { url, headers, dispatcher: fresh } = await prepared(`${path}?${new URLSearchParams(query)}`)
+    const line = lineOf(fresh)
+    pickUp(call, line)
+    const { dispatcher } = line
+    const response = await fetch(url, {
+      ...{ headers: { ...headers, accept, 'user-agent': 'nightjar' }, dispatcher, signal: call.signal },
+    })
+    if (!ofProxies.includes(response.status)) line.pulse.heard()
     if (response.status === 200) return { response }
-    if (response.status === 401) retire()
+    if (response.status === 401) retire(line)
     const text = await response.text().catch(() => '')
     return {
       refusal: {
@@ -87,36 +156,39 @@ export function openApiServer(kubeConfig: KubeConfig): ApiServer {
     }
   }
 
-  /** Runs `work` with a signal that fires on close() or `ms` after the last call of `alive`. */
-  async function guarded<T>(ms: number, work: (signal: AbortSignal, alive: (ms: number) => void) => Promise<T>) {
+  /** Runs `work` with a call that ends on close(), when the server falls silent, or `ms` after the last `alive`. */
+  async function guarded<T>(ms: number, work: (call: Call, alive: (ms: number) => void) => Promise<T>) {
     if (stopped.signal.aborted) return { refusal: closed }
     const late = new AbortController()
+    const call: Call = { late, signal: AbortSignal.any([stopped.signal, late.signal]) }
     const expire = (after: number) => setTimeout(() => late.abort(new Error(`no answer for ${after} ms`)), after)
     let timer = expire(ms)
     try {
-      return await work(AbortSignal.any([stopped.signal, late.signal]), (after) => {
+      return await work(call, (after) => {
+        call.line?.pulse.heard()
         clearTimeout(timer)
         timer = expire(after)
       })
     } catch (error) {
       if (stopped.signal.aborted) return { refusal: closed }
-      retire()
+      retire(call.line)
       return { refusal: { message: reason(late.signal.aborted ? late.signal.reason : error) } }
     } finally {
       clearTimeout(timer)
+      call.hangUp?.()
     }
   }
 
   return {
     get(path, query, timeoutMs, accept = json) {
-      return guarded(timeoutMs, async (signal) => {
-        const answer = await request(path, query, accept, signal)
+      return guarded(timeoutMs, async (call) => {
+        const answer = await request(call, path, query, accept)
         return 'refusal' in answer ? answer : { body: await answer.response.json() }
       })
     },
     async watch(path, query, { quietMs, accept = json, onOpen, onLine }) {
-      const end = await guarded<{ refusal?: Refusal }>(Math.min(quietMs, openTimeoutMs), async (signal, alive) => {
-        const answer = await request(path, query, accept, signal)
+      const end = await guarded<{ refusal?: Refusal }>(Math.min(quietMs, openTimeoutMs), async (call, alive) => {
+        const answer = await request(call, path, query, accept)
         if ('refusal' in answer) return answer
         alive(quietMs)
         onOpen()
@@ -138,7 +210,7 @@ export function openApiServer(kubeConfig: KubeConfig): ApiServer {
     },
     close() {
       stopped.abort(new Error('closed'))
-      for (const dispatcher of dispatchers) dispatcher.destroy().catch(() => {})
+      for (const line of lines) discard(line)
     },
   }
 }

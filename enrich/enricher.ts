@@ -162,14 +162,21 @@ export function createEnricher(options: {
     for (const event of events) send(event, fields)
   }
 
+  function hostIdentityOf(id: number | undefined, name: string | undefined): Identity {
+    const key = `${id} ${name}`
+    const known = hostIdentities.get(key)
+    if (known) return known
+    const identity = hostUser(id, name)
+    hostIdentities.set(key, identity)
+    return identity
+  }
+
   function pushHost(event: Event): void {
     const user = event.process?.user
     const name = user?.id === undefined ? undefined : users?.nameOf(user.id)
-    if (event.process && name !== undefined) event.process.user = { ...user, name }
-    const key = `${user?.id} ${name}`
-    const identity = hostIdentities.get(key) ?? hostUser(user?.id, name)
-    hostIdentities.set(key, identity)
-    event.identity = identity
+    // Events of one process may share what tells of it.
+    if (event.process && name !== undefined && user?.name !== name) event.process.user = { ...user, name }
+    event.identity = hostIdentityOf(user?.id, name)
     if (node) event.k8s = node
     onResult?.('host')
     emit(event)

@@ -2,7 +2,8 @@
 import { existsSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { delimiter } from 'node:path'
-import { KubeConfig } from '@kubernetes/client-node'
+import type { KubeConfig } from '@kubernetes/client-node'
+import { kubernetesLibrary } from './kubernetes-library.ts'
 
 export type KubernetesConfig = {
   enabled: 'auto' | boolean
@@ -67,6 +68,7 @@ function sources(config: KubernetesConfig, env: NodeJS.ProcessEnv, tokenFile: st
 }
 
 function fromPod(): KubeConfig {
+  const { KubeConfig } = kubernetesLibrary()
   const kubeConfig = new KubeConfig()
   kubeConfig.loadFromCluster()
   return kubeConfig
@@ -74,6 +76,7 @@ function fromPod(): KubeConfig {
 
 /** Several files are merged as kubectl does it: what comes first counts. */
 function fromFiles(files: string[], setBy: string): KubeConfig {
+  const { KubeConfig } = kubernetesLibrary()
   const [kubeConfig, ...others] = files.map((file) => {
     try {
       const one = new KubeConfig()

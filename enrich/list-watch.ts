@@ -11,7 +11,7 @@
  *   403, 404 where that may be     not allowed, or no such kind here: asked again after minutes
  *
  * Bookmarks, about one a minute from a real server, carry the resourceVersion on, and are the sign of life of a quiet
- * watch.
+ * watch; whether the server is there at all is asked sooner (pulse.ts).
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ApiServer, Refusal } from './api-server.ts'
@@ -36,8 +36,9 @@ export type Log = {
 
 /** All in milliseconds. */
 export const defaultTiming = {
-  // The server sends a bookmark every 60 s (kubernetes apiserver/pkg/storage/cacher, defaultBookmarkFrequency).
-  quiet: 75_000,
+  // The server sends a bookmark every 60 to 75 s (kubernetes apiserver/pkg/storage/cacher, defaultBookmarkFrequency and its
+  // jitter). A server that is gone is noticed before (pulse.ts); this is for a watch that a proxy in between forgot.
+  quiet: 100_000,
   list: 30_000,
   firstPause: 500,
   longestPause: 15_000,

@@ -1,6 +1,6 @@
 /** The pods of one node, followed by list and watch, with the controllers above them. */
-import type { KubeConfig, V1Pod } from '@kubernetes/client-node'
-import { openApiServer } from './api-server.ts'
+import type { V1Pod } from '@kubernetes/client-node'
+import type { ApiServer } from './api-server.ts'
 import type { Freshness } from './identity.ts'
 import { type Log, listWatch, type Timing } from './list-watch.ts'
 import { createOwners } from './owners.ts'
@@ -9,7 +9,7 @@ import { createPodTable, type Pod, type PodContainer } from './pod-table.ts'
 export type Pods = {
   /** The first list is in (or it was closed before that). Never rejects: the API server may be away for hours. */
   ready: Promise<void>
-  /** stale: the API server has been away for longer than 10 seconds; what is known may be out of date. */
+  /** stale: there has been no watch for longer than 10 seconds; what is known may be out of date. */
   state(): Freshness
   /** `podUid`: the UID in the name of the pod's cgroup; for static pods the kubelet's hash. */
   podOf(podUid: string): Pod | undefined
@@ -24,15 +24,14 @@ export type Pods = {
  * `timing` is in milliseconds.
  */
 export function watchPods(options: {
-  kubeConfig: KubeConfig
+  api: ApiServer
   nodeName: string
   log: Log
   onChange(): void
   clock?: () => number
   timing?: Partial<Timing>
 }): Pods {
-  const { kubeConfig, nodeName, log, onChange, clock = () => performance.now(), timing } = options
-  const api = openApiServer(kubeConfig)
+  const { api, nodeName, log, onChange, clock = () => performance.now(), timing } = options
   const table = createPodTable(clock)
   const owners = createOwners({ api, log, clock })
   let closed = false
@@ -91,7 +90,6 @@ export function watchPods(options: {
     close() {
       closed = true
       watch.close()
-      api.close()
     },
   }
 }

@@ -4,7 +4,7 @@
  *
  * An attempt that failed is made again, after a growing time, for as long as the spool keeps the alert. What the receiver
  * refuses goes to the dead letters; of a batch it's found out which alert that was. An alert that failed ten times may be
- * the cause itself: from then on others are tried in between, and when it has failed twenty times more, each time after
+ * the cause itself, unless there is nobody to connect to: from then on others are tried in between, and when it has failed twenty times more, each time after
  * another was delivered, it's given up. So an alert that breaks its receiver doesn't hold up the others for ever, and an
  * outage costs none.
  */
@@ -167,7 +167,7 @@ export function startDelivery(options: DeliveryOptions): Delivery {
         giveUp(entries, 'given_up', `failed ${failures} times while others were delivered: ${outcome.detail}`)
         return true
       }
-      if (failures >= suspicious && closed === undefined) await tryAnother()
+      if (failures >= suspicious && closed === undefined && !outcome.unreached) await tryAnother()
       // Short when others pass, and in a shutdown: there may be no later.
       const isShort = successes > others || closed !== undefined
       await pause(backoff(isShort ? 1 : failures, delays, random(), outcome.retryAfter))

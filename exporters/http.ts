@@ -97,10 +97,24 @@ function outcomeOf(status: number, retryAfter: number | undefined): Outcome {
   return { verdict: 'refused', detail }
 }
 
+/** Codes of errors from before there was a connection: Node's, and undici's. */
+const unreached = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'UND_ERR_CONNECT_TIMEOUT',
+])
+
 /** Only the code and the message: other properties of an error may hold the request. */
-export function failureOf(error: unknown): { reason: FailureReason; detail: string } {
+export function failureOf(error: unknown): { reason: FailureReason; detail: string; unreached?: true } {
   const { name = '', code, message = '' } = error instanceof Error ? (error as NodeJS.ErrnoException) : {}
   const key = typeof code === 'string' ? code : name
   const reason = reasons.find(([pattern]) => pattern.test(key))?.[1] ?? 'connection'
-  return { reason, detail: (message.includes(key) ? message : `${key} ${message}`).trim().slice(0, 200) }
+  return {
+    reason,
+    detail: (message.includes(key) ? message : `${key} ${message}`).trim().slice(0, 200),
+    ...(unreached.has(key) && { unreached: true }),
+  }
 }

@@ -1,13 +1,16 @@
 /**
  * What the sensor counts about itself. Names and labels are part of the outside contract: dashboards and alerting
- * rules are written against them. All labels have few values: rule ids, severities, configured exporters, fixed lists.
+ * rules are written against them. All labels have few values: rule ids, severities, configured exporters, fixed lists, and
+ * as many identities as have a name of their own here.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Alert } from '../sensor/alert.ts'
 import { eventTypes } from '../sensor/event.ts'
+import { boundedLabel } from './bounded-label.ts'
 import { redactionKinds } from './redaction.ts'
 
 /** Where an event can be lost, in the order of its way. */
-export const lossStages = ['kernel_buffer', 'decoder'] as const
+export const lossStages = ['kernel_buffer', 'decoder', 'shed'] as const
 
 /**
  * Why a delivery failed. After the first seven the alert is kept and tried again; after the others it is gone, so the
@@ -47,7 +50,10 @@ export interface Metrics {
   readonly registry: Registry
   readonly events: Counter<'type'>
   readonly eventsLost: Counter<'stage'>
+  readonly eventsShed: Counter<'type'>
   readonly alerts: Counter<'rule' | 'severity'>
+  /** Counts an alert by who did it, and how far that reaches. */
+  countIdentity(identity: Alert['identity']): void
   readonly alertsSuppressed: Counter<'rule' | 'reason'>
   readonly ruleEvaluations: Counter
   readonly ruleErrors: Counter<'rule'>
@@ -76,6 +82,9 @@ export interface Metrics {
 
 // Gauges whose names say counter. The ones without `_total` carry the same numbers, and `promtool check metrics` is
 // right to complain.
+/** A node runs some hundred pods; over the months a sensor may see more accounts than anyone wants as series. */
+const mostIdentities = 200
+
 const misnamed = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total']
 
 /** All metrics of the sensor, on a registry of their own, with every series that can be known now present and 0. */
@@ -86,6 +95,13 @@ export function createMetrics(): Metrics {
   for (const name of misnamed) registry.removeSingleMetric(name)
 
   const registers = [registry]
+  const identityLabel = boundedLabel(mostIdentities)
+  const identityAlerts = new Counter({
+    name: 'nightjar_identity_alerts_total',
+    help: `Alerts by the identity that did it and the level of its blast radius. Identities beyond the first ${mostIdentities} are one, other.`,
+    labelNames: ['identity', 'blast_radius'],
+    registers,
+  })
   const buildInfo = new Gauge({
     name: 'nightjar_build_info',
     help: 'Always 1; the labels say what runs.',
@@ -106,12 +122,24 @@ export function createMetrics(): Metrics {
       labelNames: ['stage'],
       registers,
     }),
+    eventsShed: new Counter({
+      name: 'nightjar_events_shed_total',
+      help: 'Events dropped unjudged because the sensor was behind, by type; in nightjar_events_lost_total as stage shed.',
+      labelNames: ['type'],
+      registers,
+    }),
     alerts: new Counter({
       name: 'nightjar_alerts_total',
       help: 'Alerts raised.',
       labelNames: ['rule', 'severity'],
       registers,
     }),
+    countIdentity(identity) {
+      identityAlerts.inc({
+        identity: identity?.subject === undefined ? 'unknown' : identityLabel(identity.subject),
+        blast_radius: identity?.blast_radius?.level ?? 'unknown',
+      })
+    },
     alertsSuppressed: new Counter({
       name: 'nightjar_alerts_suppressed_total',
       help: 'Matches that raised no alert of their own, by reason.',

@@ -12,8 +12,11 @@ import type { FailureReason } from './metrics.ts'
 export type Outcome =
   /** All were taken, but for `refused` of them that the receiver says it will never want: it doesn't say which. */
   | { verdict: 'delivered'; detail?: string; refused?: number }
-  /** None was taken; the same alerts may be tried again, after `retryAfter` milliseconds if the receiver asked for it. */
-  | { verdict: 'failed'; reason: FailureReason; detail: string; retryAfter?: number }
+  /**
+   * None was taken; the same alerts may be tried again, after `retryAfter` milliseconds if the receiver asked for it.
+   * `unreached`: there was nobody to take any, so that no alert can be the cause.
+   */
+  | { verdict: 'failed'; reason: FailureReason; detail: string; retryAfter?: number; unreached?: true }
   /** None was taken, and none will be if it is tried again as it is. */
   | { verdict: 'refused'; detail: string }
 

@@ -4,10 +4,11 @@
  * The engine finds by them the few rules that an event could concern, and `rules explain` tells by them what the
  * sensor has to see.
  */
-import type { Event, EventType } from '../sensor/event.ts'
+import type { EventType } from '../sensor/event.ts'
 import { canonicalAddress } from './address.ts'
 import { type Condition, testsIn } from './condition.ts'
-import { compileField, type Field, type Getter, type Scalar } from './fields.ts'
+import type { Field, Scalar } from './fields.ts'
+import { literalStarts } from './literal-starts.ts'
 import type { Operand } from './operators.ts'
 
 export interface Clue {
@@ -39,6 +40,13 @@ const whole = ({ field, operands }: Test): Clue[] =>
 const begins = (field: Field, texts: readonly string[]): Clue[] =>
   texts.map((text) => ({ field, how: 'begins', constant: text.slice(0, longestConstant) }))
 
+/** None where one of the patterns could begin with anything. */
+function beginsAsMatched({ field, operands }: Test): Clue[] {
+  const starts = operands.map((pattern) => literalStarts(String(pattern)))
+  const known = starts.filter((one) => one !== undefined)
+  return known.length < starts.length ? [] : begins(field, known.flat())
+}
+
 /** By operator; one that isn't here gives no clue. */
 const given: Readonly<Record<string, (test: Test) => Clue[]>> = {
   equals: whole,
@@ -46,6 +54,7 @@ const given: Readonly<Record<string, (test: Test) => Clue[]>> = {
   subset: whole,
   startsWith: ({ field, operands }) => begins(field, operands.map(String)),
   glob: ({ field, operands }) => begins(field, operands.map(literalStart)),
+  regex: beginsAsMatched,
   endsWith: ({ field, operands }) =>
     operands.map((text) => ({ field, how: 'ends', constant: String(text).slice(-longestConstant) })),
 }
@@ -96,8 +105,25 @@ export function cluesOf(condition: Condition, type: EventType, weigh: (clue: Clu
 
 const nameOf = ({ field, how, constant }: Clue): string => `${field.name} ${how} ${typeof constant} ${constant}`
 
-/** How many conditions ask for a clue: the rarer, the fewer rules an event with it concerns. */
-export function rarity(conditions: readonly Condition[]): (clue: Clue) => number {
+/** How likely a text is to begin or end with so many given characters. */
+const likelihoodOfLength = [1, 0.5, 0.1, 0.03] as const
+
+/**
+ * A guess at how many of the events with the field have the clue. What is one of a few values (a kind of descriptor, true
+ * or false, root's number) is ordinary; a name, a path or an address is one of very many.
+ */
+function likelihood({ field, how, constant }: Clue): number {
+  if (how !== 'is') return likelihoodOfLength[String(constant).length] ?? 0.01
+  if (field.values !== undefined || typeof constant === 'boolean') return 0.3
+  return typeof constant === 'number' && constant <= 2 ? 0.3 : 0.005
+}
+
+/**
+ * A weight that grows with the share of events that a clue is likely to find, as far as the conditions tell: a constant
+ * that many of them ask for (`sh`) is an ordinary one. It is the logarithm of how seldom an event has it not, so that
+ * the weights of several clues add up to that of having any of them.
+ */
+export function commonness(conditions: readonly Condition[]): (clue: Clue) => number {
   const asked = new Map<string, number>()
   for (const condition of conditions) {
     for (const test of testsIn(condition)) {
@@ -107,84 +133,8 @@ export function rarity(conditions: readonly Condition[]): (clue: Clue) => number
       }
     }
   }
-  return (clue) => asked.get(nameOf(clue)) ?? 1
-}
-
-/** Where the constants of one field lead; those of one length together, so that a text is cut once for each length. */
-interface Table<T> {
-  readonly field: Field
-  readonly get: Getter
-  readonly whole: Map<Scalar, T[]>
-  readonly starts: Map<number, Map<string, T[]>>
-  readonly ends: Map<number, Map<string, T[]>>
-  readonly all: Set<T>
-}
-
-export interface Index<T> {
-  readonly add: (entry: T, clues: readonly Clue[]) => void
-  /** Gives the entries with a clue that the event has; one with several clues perhaps several times. */
-  readonly find: (event: Event, found: (entry: T) => void) => void
-}
-
-const putInto = <K, T>(map: Map<K, T[]>, key: K, entry: T): void => {
-  const entries = map.get(key)
-  if (entries === undefined) map.set(key, [entry])
-  else if (!entries.includes(entry)) entries.push(entry)
-}
-
-function at<K, V>(map: Map<K, V>, key: K, make: () => V): V {
-  const value = map.get(key) ?? make()
-  map.set(key, value)
-  return value
-}
-
-export function createIndex<T>(): Index<T> {
-  const tables = new Map<string, Table<T>>()
-  let list: readonly Table<T>[] = []
-
-  const lookUp = ({ field, whole, starts, ends }: Table<T>, value: Scalar, found: (entry: T) => void): void => {
-    const exact = whole.size === 0 ? undefined : whole.get(canonical(field, value))
-    if (exact) for (const entry of exact) found(entry)
-    if (typeof value !== 'string') return
-    for (const [length, entries] of starts) {
-      if (length <= value.length) for (const entry of entries.get(value.slice(0, length)) ?? []) found(entry)
-    }
-    for (const [length, entries] of ends) {
-      if (length <= value.length) for (const entry of entries.get(value.slice(-length)) ?? []) found(entry)
-    }
-  }
-
-  return {
-    add: (entry, clues) => {
-      for (const { field, how, constant } of clues) {
-        const table = at(tables, field.name, () => ({
-          field,
-          get: compileField(field),
-          whole: new Map(),
-          starts: new Map(),
-          ends: new Map(),
-          all: new Set<T>(),
-        }))
-        table.all.add(entry)
-        const text = String(constant)
-        const byText = () => new Map<string, T[]>()
-        if (how === 'is') putInto(table.whole, constant, entry)
-        else putInto(at(how === 'begins' ? table.starts : table.ends, text.length, byText), text, entry)
-      }
-      list = [...tables.values()]
-    },
-    find: (event, found) => {
-      for (const table of list) {
-        try {
-          const value = table.get(event)
-          if (value === undefined) continue
-          if (typeof value !== 'object') lookUp(table, value, found)
-          else for (const one of value) lookUp(table, one, found)
-        } catch {
-          // The rules that ask for this field meet the same error, and it is theirs to report.
-          for (const entry of table.all) found(entry)
-        }
-      }
-    },
+  return (clue) => {
+    const share = likelihood(clue) * (1 + Math.log2(asked.get(nameOf(clue)) ?? 1))
+    return -Math.log1p(-Math.min(share, 0.95))
   }
 }

@@ -3,13 +3,30 @@ import type { EventType } from '../sensor/event.ts'
 import { cluesOf } from './clues.ts'
 import type { Condition } from './condition.ts'
 import type { Scalar } from './fields.ts'
+import type { Predicate } from './operators.ts'
 
 type Test = Extract<Condition, { kind: 'test' }>
 
-/** The tests that must all hold: of the condition itself, and of those joined to it by "all". */
-function* together(condition: Condition): Generator<Test> {
-  if (condition.kind === 'test') yield condition
-  else if (condition.kind === 'all') for (const member of condition.of) yield* together(member)
+/** A test, and what it must say for the condition to hold. */
+interface Asked {
+  readonly test: Test
+  readonly holds: boolean
+}
+
+/** What all must be so: the condition itself, what "all" joins, and the contrary of what "not" denies. */
+function* together(condition: Condition, holds = true): Generator<Asked> {
+  if (condition.kind === 'test') yield { test: condition, holds }
+  else if (condition.kind === 'not') yield* together(condition.of, !holds)
+  else if ((condition.kind === 'all') === holds) for (const member of condition.of) yield* together(member, holds)
+}
+
+const predicates = new WeakMap<Test, Predicate>()
+
+/** Compiled once: an exception is asked about in many conditions. */
+function predicateOf(test: Test): Predicate {
+  const predicate = predicates.get(test) ?? test.operator.compile(test.operands, test.field.type)
+  predicates.set(test, predicate)
+  return predicate
 }
 
 /** The only values that a test lets pass, where it names them. */
@@ -42,19 +59,20 @@ function isEmptyRange(tests: readonly Test[]): boolean {
   )
 }
 
-/** Two tests of one field that can't both hold. */
+/** Tests of one field that can't all say what they must. */
 function contradicts(condition: Condition, type: EventType): boolean {
-  const byField = Map.groupBy(together(condition), ({ field }) => field.name)
-  return [...byField.values()].some((tests) => {
+  // A list without values is its own matter: other packs may add to it.
+  const filled = [...together(condition)].filter(({ test }) => test.operands.length > 0)
+  const byField = Map.groupBy(filled, ({ test }) => test.field.name)
+  return [...byField.values()].some((asked) => {
+    const tests = asked.filter(({ holds }) => holds).map(({ test }) => test)
     if (tests.length > 1 && tests.some(isAbsence) && !tests.every(isAbsence)) return true
     // Of several values each test may be met by another.
-    if (tests[0]?.field.multiple) return false
+    if (asked.length < 2 || tests[0]?.field.multiple !== false) return false
     const sets = tests.flatMap((test) => allowed(test, type) ?? [])
-    const common = sets.reduce<ReadonlySet<Scalar> | undefined>(
-      (left, set) => left?.intersection(set) ?? set,
-      undefined,
-    )
-    return common?.size === 0 || isEmptyRange(tests)
+    const [smallest] = sets.sort((one, other) => one.size - other.size)
+    if (smallest === undefined) return isEmptyRange(tests)
+    return ![...smallest].some((value) => asked.every(({ test, holds }) => predicateOf(test)(value) === holds))
   })
 }
 

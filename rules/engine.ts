@@ -3,7 +3,8 @@
  * event is judged by the rules that it could concern. One broken rule never stops the others.
  */
 import type { Event, EventType } from '../sensor/event.ts'
-import { cluesOf, createIndex, type Index, rarity } from './clues.ts'
+import { createIndex, type Index } from './clue-index.ts'
+import { cluesOf, commonness } from './clues.ts'
 import { compile, type Shared, type Test } from './compile.ts'
 import { compileField, type Getter } from './fields.ts'
 import { createFold, type Folded } from './fold.ts'
@@ -149,7 +150,7 @@ export function createEngine({ rules }: RuleSet, options: EngineOptions): Engine
   const { onError, onSuppressed, onExpired } = options
   const fold = createFold()
   const enabled = rules.filter((rule) => rule.enabled)
-  const weigh = rarity(enabled.map(({ when }) => when))
+  const weigh = commonness(enabled.map(({ when }) => when))
   const shared: Shared = new Map()
   const byType = new Map<EventType, Rules>()
   /** Those that may have something to tell without an event of theirs. */
@@ -173,20 +174,22 @@ export function createEngine({ rules }: RuleSet, options: EngineOptions): Engine
     }
   }
 
-  /** The rules that the event could concern, in their order. */
-  const candidatesFor = (event: Event): readonly Compiled[] => {
+  /** One array for all events: few of them concern any rule. */
+  const candidates: Compiled[] = []
+  const addCandidate = (compiled: Compiled): void => {
+    if (compiled.foundFor === judged || compiled.disabled) return
+    compiled.foundFor = judged
+    candidates.push(compiled)
+  }
+  /** Gathers the rules that the event could concern, in their order. */
+  const findCandidates = (event: Event): void => {
+    candidates.length = 0
     const ofType = byType.get(event.type)
-    if (ofType === undefined) return []
+    if (ofType === undefined) return
     judged++
-    const found: Compiled[] = []
-    const add = (compiled: Compiled): void => {
-      if (compiled.foundFor === judged || compiled.disabled) return
-      compiled.foundFor = judged
-      found.push(compiled)
-    }
-    for (const compiled of ofType.always) add(compiled)
-    ofType.index.find(event, add)
-    return found.length > 1 ? found.sort((one, other) => one.position - other.position) : found
+    for (const compiled of ofType.always) addCandidate(compiled)
+    ofType.index.find(event, addCandidate)
+    if (candidates.length > 1) candidates.sort((one, other) => one.position - other.position)
   }
 
   const expire = onExpired && tellExpired(rules, onExpired)
@@ -226,13 +229,9 @@ export function createEngine({ rules }: RuleSet, options: EngineOptions): Engine
   }
 
   /** One broken rule never stops the others. */
-  const orDisable = (compiled: Compiled, work: () => void): void => {
-    try {
-      work()
-    } catch (error) {
-      compiled.disabled = true
-      onError(compiled.rule.id, error)
-    }
+  const disable = (compiled: Compiled, error: unknown): void => {
+    compiled.disabled = true
+    onError(compiled.rule.id, error)
   }
 
   let clock = -Infinity
@@ -242,10 +241,12 @@ export function createEngine({ rules }: RuleSet, options: EngineOptions): Engine
     for (const compiled of awaiting) {
       if (compiled.disabled) continue
       for (const { event, earlier, end } of compiled.sequence?.due(clock) ?? []) {
-        orDisable(compiled, () => {
+        try {
           const match = tell(compiled, event, gatheredOf(event, earlier), end)
           if (match) matches.push(match)
-        })
+        } catch (error) {
+          disable(compiled, error)
+        }
       }
     }
     return matches
@@ -259,14 +260,16 @@ export function createEngine({ rules }: RuleSet, options: EngineOptions): Engine
     judge: (event) => {
       expire?.(event.time)
       const matches = awaiting.length > 0 ? advance(event.time) : []
-      const candidates = candidatesFor(event)
+      findCandidates(event)
       evaluations += candidates.length
       for (const compiled of candidates) {
-        orDisable(compiled, () => {
+        try {
           const gathered = gather(compiled, event)
           const match = gathered && tell(compiled, event, gathered, event.time)
           if (match) matches.push(match)
-        })
+        } catch (error) {
+          disable(compiled, error)
+        }
       }
       return matches
     },

@@ -3,6 +3,8 @@ export interface Framework {
   readonly title: string
   name(id: string): string | undefined
   url(id: string): string
+  /** Said before its table. */
+  readonly about?: string
 }
 
 /** OWASP Non-Human Identities Top 10, 2025. */
@@ -34,6 +36,8 @@ export const frameworks = {
     title: 'MITRE ATT&CK',
     name: () => undefined,
     url: (id) => `https://attack.mitre.org/techniques/${id.replace('.', '/')}/`,
+    about:
+      'The same as a layer for the [ATT&CK Navigator](https://mitre-attack.github.io/attack-navigator/): [`navigator.json`](navigator.json) (Open Existing Layer, layer format 4.5). A technique’s score is its number of enabled rules.',
   },
   owasp_nhi: {
     title: 'OWASP Non-Human Identities Top 10 (2025)',

@@ -1,4 +1,5 @@
 /** What is wrong with rule files (errors: they can't be used), and what an author should look at again (warnings). */
+import type { Condition } from './condition.ts'
 import { canHold, deadBranches } from './dead.ts'
 import { dearness } from './explain.ts'
 import { sentForRule } from './kernel.ts'
@@ -102,7 +103,13 @@ function dead(rule: Rule): Problem[] {
       ),
     ]
   })
-  const idleExceptions = unless.filter((one) => !rule.completedOn.some((type) => canHold(one.when, type, 'open')))
+  const canBe = (condition: Condition) => rule.completedOn.some((type) => canHold(condition, type, 'open'))
+  const idleExceptions = unless.filter((one) => !canBe(one.when))
+  // Of a sequence the exceptions are asked about its last event, which more than one step may be about.
+  const strayExceptions = unless.filter((one) => {
+    const beside: Condition = { kind: 'all', of: [when, one.when] }
+    return !rule.sequence && !idleExceptions.includes(one) && canBe(when) && !canBe(beside)
+  })
   const idleByPhase = unless.filter((one) => one.phase && rule.phase && excludes(one.phase, rule.phase))
   return [
     ...problems,
@@ -111,6 +118,13 @@ function dead(rule: Rule): Problem[] {
         path: [...one.path, 'phase'],
         found: `an exception of rule ${id} for a phase in which the rule never matches`,
         expected: 'no such exception, or another phase for one of the two',
+      }),
+    ),
+    ...strayExceptions.map((one) =>
+      problemIn(one.file, {
+        path: [...one.path, 'when'],
+        found: `an exception of rule ${id} for what the rule never matches: ${inWords(one.when).join(' ')}`,
+        expected: 'what the rule matches, and should not; else no such exception',
       }),
     ),
     ...idleExceptions.map((one) =>

@@ -19,6 +19,7 @@
 import { RE2JS } from 're2js'
 import { type TSchema, Type } from 'typebox'
 import { canonicalAddress, compileNetworks, isNetwork } from './address.ts'
+import { createAffixes } from './affixes.ts'
 import type { Field, FieldType, Getter, Scalar } from './fields.ts'
 
 /** Limits of a number: `{ "gt": 3 }`. */
@@ -98,11 +99,11 @@ const each =
     }
   }
 
-/** A test of text that one of the operands is enough for. */
-const anyText = (holds: (value: string, operand: string) => boolean): Operator['compile'] =>
+const affixed = (how: 'begins' | 'ends'): Operator['compile'] =>
   each((operands) => {
-    const wanted = texts(operands)
-    return (value) => typeof value === 'string' && wanted.some((operand) => holds(value, operand))
+    const wanted = createAffixes<true>(how)
+    for (const text of texts(operands)) wanted.add(text, true)
+    return (value) => typeof value === 'string' && wanted.has(value)
   })
 
 const comparison = (holds: (value: number, operand: number) => boolean): Operator['compile'] =>
@@ -258,7 +259,7 @@ const table: readonly Operator[] = [
     accepts: text,
     takes: 'one or many',
     ...aText,
-    compile: anyText((value, operand) => value.startsWith(operand)),
+    compile: affixed('begins'),
   },
   {
     name: 'endsWith',
@@ -266,7 +267,7 @@ const table: readonly Operator[] = [
     accepts: text,
     takes: 'one or many',
     ...aText,
-    compile: anyText((value, operand) => value.endsWith(operand)),
+    compile: affixed('ends'),
   },
   {
     name: 'contains',
@@ -274,7 +275,10 @@ const table: readonly Operator[] = [
     accepts: text,
     takes: 'one or many',
     ...aText,
-    compile: anyText((value, operand) => value.includes(operand)),
+    compile: each((operands) => {
+      const wanted = texts(operands)
+      return (value) => typeof value === 'string' && wanted.some((operand) => value.includes(operand))
+    }),
   },
   {
     name: 'glob',

@@ -9,7 +9,7 @@ import { Event, eventTypes } from '../sensor/event.ts'
 import { listReference } from './condition.ts'
 import { expiryPattern } from './expiry.ts'
 import { type Field, fields } from './fields.ts'
-import { operatorsFor, semantics } from './operators.ts'
+import { operators, operatorsFor, semantics } from './operators.ts'
 import { breakGlassAnnotation, phaseNames, usualStartup } from './phase.ts'
 import { typesInWords } from './words.ts'
 
@@ -295,6 +295,17 @@ function askedOf(field: Field): TSchema {
   return Type.Union([value, Type.Object(Object.fromEntries(asked), { ...strict, minProperties: 1 })])
 }
 
+const valuesName = (values: readonly string[]): string => `one_of_${values.join('_')}`
+
+/** Beside what its type allows: the few values that a field can be, for the operators that compare whole ones. */
+function oneOf(values: readonly string[]): TSchema {
+  const value = Type.Enum([...values])
+  const many = Type.Union([Type.String(), Type.Array(value)])
+  const members = [...operators.values()].filter(({ closed }) => closed)
+  const asked = members.map(({ name, takes }) => [name, Type.Optional(takes === 'one' ? value : many)])
+  return Type.Union([value, Type.Object(Object.fromEntries(asked))])
+}
+
 const isMapName = (name: string): boolean => name.endsWith('.<name>')
 /** What the names of a map's entries begin with. */
 const mapPattern = (name: string): string => `^${name.slice(0, -'<name>'.length).replaceAll('.', '\\.')}`
@@ -303,9 +314,9 @@ const mapPattern = (name: string): string => `^${name.slice(0, -'<name>'.length)
 function fieldTestsSchema(): TSchema {
   const named = [...fields.values()].map((field) => {
     const on = `On ${typesInWords(field.eventTypes)}.`
-    const values = field.values ? ` One of ${field.values.join(', ')}.` : ''
-    const description = `${field.description}${values} ${on}`
-    return [field.name, Type.Unsafe({ description, allOf: [definition(kindOf(field))] })] as const
+    const { values } = field
+    const allOf = [definition(kindOf(field)), ...(values ? [definition(valuesName(values))] : [])]
+    return [field.name, Type.Unsafe({ description: `${field.description} ${on}`, allOf })] as const
   })
   const isMap = ([name]: readonly [string, TSchema]) => isMapName(name)
   const maps = named.filter(isMap).map(([name, schema]) => [`${mapPattern(name)}.+$`, schema] as const)
@@ -351,6 +362,7 @@ function phaseSchema(): TSchema {
 /** The published schema, as rules/schema.json holds it. */
 export function publishedSchema(): Plain {
   const kinds = Object.fromEntries([...fields.values()].map((field) => [kindOf(field), askedOf(field)]))
+  const closed = [...fields.values()].flatMap(({ values }) => (values ? [[valuesName(values), oneOf(values)]] : []))
   const names = [...fields.keys()].filter((name) => !isMapName(name))
   const maps = [...fields.keys()].filter(isMapName).map((name) => Type.String({ pattern: `${mapPattern(name)}.+$` }))
   const fieldName = definition('field_name')
@@ -385,6 +397,7 @@ export function publishedSchema(): Plain {
         field_name: Type.Union([Type.Enum(names), ...maps]),
         phase: phaseSchema(),
         ...kinds,
+        ...Object.fromEntries(closed),
         event: partOfEvent(),
       }),
     ),

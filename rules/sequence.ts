@@ -110,6 +110,8 @@ export function createSequence(
   const { stages, after } = stagesOf(sequence, shared)
   const before = stages[0]?.breaks ?? []
   const last = stages.length - 1
+  /** An event of which none of these holds changes nothing. */
+  const asked = [...stages.flatMap((stage) => [stage.holds, ...stage.breaks]), ...after]
   let latest = -Infinity
   const memory = new LRUCache<string, Runs>({
     maxSize: most,
@@ -172,12 +174,8 @@ export function createSequence(
   }
 
   const follow = (event: Event, accepts: () => boolean): Earlier | undefined => {
+    if (!asked.some((test) => test(event))) return undefined
     const holds = stages.map((stage) => stage.holds(event))
-    const concerns =
-      holds.includes(true) ||
-      stages.some(({ breaks }) => breaks.some((test) => test(event))) ||
-      after.some((test) => test(event))
-    if (!concerns) return undefined
     latest = Math.max(latest, event.time)
     const { of, root } = placesOf(event)
     const isUnwanted = after.some((test) => test(event))

@@ -37,7 +37,7 @@ export function createThreshold(threshold: Threshold, onEvicted: () => void, mos
     if (distinct === undefined) return [serial++]
     const found = distinct(event)
     if (found === undefined) return []
-    return [found].flat().map((value) => shortKey(String(value)))
+    return typeof found === 'object' ? found.map((value) => shortKey(String(value))) : [shortKey(String(found))]
   }
 
   return (event) => {
@@ -46,9 +46,9 @@ export function createThreshold(threshold: Threshold, onEvicted: () => void, mos
     const values = valuesOf(event)
     if (values.length === 0) return undefined
     const key = keyOf(by, event)
-    const seen: Seen = keys.get(key) ?? new Map()
-    // It changes in place, and the cache takes the size of what is new to it alone.
-    keys.delete(key)
+    const known = keys.get(key)
+    const seen: Seen = known ?? new Map()
+    const size = seen.size
     for (const value of values) {
       const before = seen.get(value) ?? time
       seen.delete(value)
@@ -60,6 +60,9 @@ export function createThreshold(threshold: Threshold, onEvicted: () => void, mos
       if (latest - at <= within && seen.size < count) break
       if (latest - at > within) seen.delete(value)
     }
+    if (known !== undefined && seen.size === size && size < count) return undefined
+    // It changed in place, and the cache takes the size of what is new to it alone.
+    keys.delete(key)
     if (seen.size < count) {
       keys.set(key, seen)
       return undefined

@@ -1,6 +1,7 @@
 /** A condition in words, for people who read rules and don't write them. */
 import { type EventType, eventTypes } from '../sensor/event.ts'
 import type { Condition } from './condition.ts'
+import type { Field } from './fields.ts'
 import type { Operand } from './operators.ts'
 
 const shown = 6
@@ -41,6 +42,11 @@ export function typesInWords(types: readonly EventType[]): string {
 function testInWords({ field, operator, operands }: Extract<Condition, { kind: 'test' }>): string {
   if (operator.name === 'exists') return `${field.name} is ${operands[0] === true ? 'known' : 'absent'}`
   return `${field.name} ${phrases[operator.name] ?? operator.name} ${listed(operands.map(literal))}`
+}
+
+/** The values that a field can be, where its description doesn't say them all already. */
+export function valuesBeside({ description, values = [] }: Pick<Field, 'description' | 'values'>): readonly string[] {
+  return values.every((value) => description.includes(value)) ? [] : values
 }
 
 const joins = { all: 'all of these:', any: 'one of these:' }

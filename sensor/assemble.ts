@@ -87,47 +87,89 @@ export interface AssemblerEvents {
   heartbeat(time: number): void
   /** Parts without a head, or a head without its parts. */
   incomplete(record: KernelRecord['record']): void
+  /** Whether a head, and its parts with it, is to be left out. */
+  drops?(record: KernelRecord['record']): boolean
 }
 
 /** Parts wait for their head for so many nanoseconds of kernel time; they are printed microseconds apart. */
 const patience = 2e9
 
+/** The parts of one act so far. Of one thread several acts may be under way, where it moved between processors. */
+interface Waiting {
+  tid: number
+  time: number
+  parts: Part[]
+  /** Another act of the same thread. */
+  other: Waiting | undefined
+}
+
+const none: Part[] = []
+
 export function createAssembler(events: AssemblerEvents): { push(record: KernelRecord): void; waiting(): number } {
-  const waiting = new Map<string, Part[]>()
+  /** By thread. A text of time and thread as the key would take longer to make than all else that is done with a part. */
+  const waiting = new Map<number, Waiting>()
+  /** Where the last part went: the next one nearly always belongs to it. */
+  let current: Waiting | undefined
+
+  const add = (part: Part) => {
+    const { tid, time } = part
+    if (current?.tid !== tid || current.time !== time) {
+      const first = waiting.get(tid)
+      current = first
+      while (current && current.time !== time) current = current.other
+      if (current === undefined) {
+        current = { tid, time, parts: [], other: first }
+        waiting.set(tid, current)
+      }
+    }
+    current.parts.push(part)
+  }
+
+  const remove = ({ tid, time }: { tid: number; time: number }): Part[] => {
+    let found = waiting.get(tid)
+    let before: Waiting | undefined
+    while (found && found.time !== time) {
+      before = found
+      found = found.other
+    }
+    if (found === undefined) return none
+    if (before) before.other = found.other
+    else if (found.other) waiting.set(tid, found.other)
+    else waiting.delete(tid)
+    if (current === found) current = undefined
+    return found.parts
+  }
 
   const take = (head: Head): Part[] => {
-    const key = `${head.time} ${head.tid}`
-    const parts = waiting.get(key) ?? []
-    waiting.delete(key)
+    const parts = remove(head)
     if (parts.length !== head.parts) events.incomplete(head.record)
     return parts
   }
 
+  const each = function* (): Generator<Waiting> {
+    for (const first of waiting.values()) for (let one: Waiting | undefined = first; one; one = one.other) yield one
+  }
+
   const expire = (now: number) => {
-    for (const [key, parts] of waiting) {
-      const [first] = parts
-      if (!first || first.time > now - patience) break // insertion order is time order, near enough
-      waiting.delete(key)
-      events.incomplete(first.record)
+    for (const old of [...each()].filter(({ time }) => time <= now - patience)) {
+      const [first] = remove(old)
+      if (first) events.incomplete(first.record)
     }
   }
 
   return {
-    waiting: () => waiting.size,
+    waiting: () => [...each()].length,
     push(record) {
+      if ('parts' in record && events.drops?.(record.record)) return void remove(record)
       switch (record.record) {
         case 'text':
-        case 'fd':
+        case 'name':
+        case 'stdio_files':
         case 'socket':
         case 'parent_socket':
         case 'inode':
-        case 'address': {
-          const key = `${record.time} ${record.tid}`
-          const parts = waiting.get(key)
-          if (parts) parts.push(record)
-          else waiting.set(key, [record])
-          return
-        }
+        case 'address':
+          return add(record)
         case 'heartbeat':
           expire(record.time)
           return events.heartbeat(record.time)
@@ -179,7 +221,10 @@ function execOf(record: RecordOf<'exec'>, parts: Part[]): Exec {
   const path = pathOf(parts, sections.EXECUTABLE, whole)
   const directory = pathOf(parts, sections.DIRECTORY, whole) ?? (whole ? '/' : undefined)
   const text = textOf(parts.filter(inSection(sections.ARGUMENTS)))
-  const parent = textOf(parts.filter(inSection(sections.PARENT)))
+  const parent =
+    record.parent_length > limits.CHUNK
+      ? textOf(parts.filter(inSection(sections.PARENT)))
+      : { bytes: record.parent.subarray(0, record.parent_length), length: record.parent_length }
   return {
     act: 'exec',
     ...actor(record),

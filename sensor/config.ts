@@ -29,6 +29,15 @@ export const Config = Type.Object(
       }),
     ),
     builtinRules: Type.Optional(Type.Boolean({ default: true, description: 'Whether the shipped packs are loaded.' })),
+    watchFiles: Type.Optional(
+      Type.Boolean({
+        default: true,
+        description: 'Whether rules, receivers and their secrets are read anew when their files change, as at SIGHUP.',
+      }),
+    ),
+    presenceFile: textOrNull(
+      'A file that the sensor touches while it sees, so that its successor can tell as a gap for how long nobody did; null: that is not told.',
+    ),
     metrics: Type.Optional(
       Type.Object(
         {
@@ -165,7 +174,9 @@ export const Config = Type.Object(
               closed,
             ),
           ),
-          webhooks: Type.Optional(Type.Array(Type.Unsafe<WebhookConfig>(WebhookConfig), { default: [] })),
+          webhooks: Type.Optional(
+            Type.Array(Type.Unsafe<WebhookConfig>(WebhookConfig), { default: [], description: 'Receivers by HTTP.' }),
+          ),
           otlp: Type.Optional(Type.Unsafe<OtlpConfig>(OtlpConfig)),
           file: Type.Optional(Type.Unsafe<FileConfig>(FileConfig)),
           syslog: Type.Optional(Type.Unsafe<SyslogConfig>(SyslogConfig)),

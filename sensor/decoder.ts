@@ -4,7 +4,7 @@
  * A line is a record if it matches the table in bpf/records.ts to the letter, a notice of lost events, or rejected and
  * counted. Lines are cut at newlines only: all bytes that a process controls come as hex, so it can't make one.
  */
-import { type KernelRecord, records } from '../bpf/records.ts'
+import { type KernelRecord, limits, type RecordOf, records } from '../bpf/records.ts'
 
 export interface DecoderEvents {
   record(record: KernelRecord): void
@@ -23,7 +23,7 @@ export interface Decoder {
 interface Layout {
   /** The record before its fields are read. Its copies have all properties in one order: V8 keeps one shape for them. */
   blank: Record<string, unknown>
-  fields: [name: string, kind: 'number' | 'id' | 'bytes'][]
+  fields: [name: string, kind: 'number' | 'id' | 'words' | 'bytes'][]
 }
 
 /** By the first byte of a line, its tag. */
@@ -89,6 +89,10 @@ export const decodeLine = (line: string): KernelRecord | undefined => {
 const space = 0x20
 const minus = 0x2d
 const zero = 0x30
+const textTag = records.text.tag.charCodeAt(0)
+
+/** Where the next field begins. One after another the fields are read off a line, each byte of it once. */
+let cursor = 0
 
 /**
  * As decodeLine, from the bytes themselves: an exec is some twenty lines of ten fields, and a string for each field
@@ -97,51 +101,106 @@ const zero = 0x30
 function decode(data: Buffer, start: number, end: number): KernelRecord | undefined {
   const layout = layouts.get(data[start] ?? 0)
   if (!layout || data[start + 1] !== space || start + 1 >= end) return undefined
+  cursor = start + 2
+  if (data[start] === textTag) return decodeText(data, end)
   const record = { ...layout.blank }
-  let at = start + 2
   for (const [name, kind] of layout.fields) {
-    if (at > end) return undefined
-    let until = end
-    if (kind !== 'bytes') for (until = at; until < end && data[until] !== space; ) until++
+    if (cursor > end) return undefined
     const value =
-      kind === 'bytes'
-        ? bytes(data, at, until)
-        : kind === 'number'
-          ? integer(data, at, until)
-          : digits(data, at, until)
-            ? data.toString('latin1', at, until)
-            : undefined
+      kind === 'number'
+        ? integer(data, end)
+        : kind === 'id'
+          ? id(data, end)
+          : kind === 'words'
+            ? words(data, end)
+            : bytes(data, end)
     if (value === undefined) return undefined
     record[name] = value
-    at = until + 1
   }
-  return at === end + 1 ? (record as unknown as KernelRecord) : undefined
+  return cursor === end + 1 ? (record as unknown as KernelRecord) : undefined
 }
 
-function digits(data: Buffer, start: number, end: number): boolean {
-  if (end <= start || end - start > 20) return false
-  for (let at = start; at < end; at++) {
-    const digit = (data[at] ?? 0) - zero
-    if (digit < 0 || digit > 9) return false
-  }
-  return true
+/** Most lines are texts: written out, they take half the time. */
+function decodeText(data: Buffer, end: number): RecordOf<'text'> | undefined {
+  const time = integer(data, end)
+  const tid = integer(data, end)
+  const section = integer(data, end)
+  const index = integer(data, end)
+  const length = integer(data, end)
+  const at = integer(data, end)
+  if (time === undefined || tid === undefined || section === undefined) return undefined
+  if (index === undefined || length === undefined || at === undefined) return undefined
+  const bytes = words(data, end)
+  if (bytes === undefined || cursor !== end + 1) return undefined
+  return { record: 'text', time, tid, section, index, length, at, bytes }
 }
 
-function integer(data: Buffer, start: number, end: number): number | undefined {
+/** Up to so many digits add up without rounding. */
+const exactDigits = 15
+const mostDigits = 20
+
+function integer(data: Buffer, end: number): number | undefined {
+  const start = cursor
   const first = data[start] === minus ? start + 1 : start
-  if (!digits(data, first, end)) return undefined
-  if (end - first > 15) return Number(data.toString('latin1', start, end)) // beyond what adds up without rounding
+  let at = first
   let value = 0
-  for (let at = first; at < end; at++) value = value * 10 + (data[at] ?? 0) - zero
+  for (; at < end && data[at] !== space; at++) {
+    const digit = (data[at] ?? 0) - zero
+    if (digit < 0 || digit > 9) return undefined
+    value = value * 10 + digit
+  }
+  const digits = at - first
+  if (digits <= 0 || digits > mostDigits) return undefined
+  cursor = at + 1
+  if (digits > exactDigits) return Number(data.toString('latin1', start, at))
   return first === start ? value : -value
+}
+
+/** Digits alone, as they stand there. */
+function id(data: Buffer, end: number): string | undefined {
+  const start = cursor
+  let at = start
+  for (; at < end && data[at] !== space; at++) {
+    const digit = (data[at] ?? 0) - zero
+    if (digit < 0 || digit > 9) return undefined
+  }
+  if (at <= start || at - start > mostDigits) return undefined
+  cursor = at + 1
+  return data.toString('latin1', start, at)
 }
 
 /** Values of the hex digits; 255 for any other byte. */
 const hexDigits = new Uint8Array(256).fill(255)
 for (const [value, digit] of [...'0123456789abcdef'].entries()) hexDigits[digit.charCodeAt(0)] = value
 
+/** The value of a hex digit at this place; more than 15 where there is none. */
+const digitAt = (data: Buffer, at: number): number => hexDigits[data[at] ?? 0] ?? 255
+
+/** limits.CHUNK bytes, as words of 8 in hex with a space between them. */
+function words(data: Buffer, end: number): Buffer | undefined {
+  const read = Buffer.allocUnsafe(limits.CHUNK)
+  let at = cursor
+  for (let word = 0; word < limits.CHUNK; word += 8) {
+    let until = at
+    while (until < end && data[until] !== space) until++
+    if (until === at || until - at > 16) return undefined
+    // The last digits are the first byte; leading zeros are not printed.
+    for (let byte = word, last = until - 1; byte < word + 8; byte++, last -= 2) {
+      const low = last >= at ? digitAt(data, last) : 0
+      const high = last > at ? digitAt(data, last - 1) : 0
+      if (low > 15 || high > 15) return undefined
+      read[byte] = high * 16 + low
+    }
+    at = until + 1
+  }
+  cursor = at
+  return at === end + 1 ? read : undefined
+}
+
 /** Pairs of hex digits with a space between them (older bpftrace) or without; none at all for no bytes. */
-function bytes(data: Buffer, start: number, end: number): Uint8Array | undefined {
+function bytes(data: Buffer, end: number): Buffer | undefined {
+  const start = cursor
+  cursor = end + 1
   if (end <= start) return Buffer.alloc(0)
   const step = end - start > 2 && data[start + 2] === space ? 3 : 2
   const count = Math.ceil((end - start) / step)
@@ -149,7 +208,7 @@ function bytes(data: Buffer, start: number, end: number): Uint8Array | undefined
   if (left !== 0 && !(step === 3 && left === -1)) return undefined // a last space may be there or not
   const read = Buffer.allocUnsafe(count)
   for (let n = 0, at = start; n < count; n++, at += step) {
-    const [high = 255, low = 255] = [hexDigits[data[at] ?? 0], hexDigits[data[at + 1] ?? 0]]
+    const [high, low] = [digitAt(data, at), digitAt(data, at + 1)]
     if (high > 15 || low > 15 || (step === 3 && at + 2 < end && data[at + 2] !== space)) return undefined
     read[n] = high * 16 + low
   }

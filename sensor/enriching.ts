@@ -41,17 +41,18 @@ export function openEnriching(options: {
     posture?.changed()
   }
 
+  const api = kubernetes && openApiServer(kubernetes.kubeConfig)
   const pods =
-    kubernetes &&
+    api &&
     watchPods({
-      ...kubernetes,
+      api,
+      nodeName: kubernetes.nodeName,
       log,
       onChange() {
         if (pods) identities?.podsChanged(pods.all())
         onChange()
       },
     })
-  const api = kubernetes && openApiServer(kubernetes.kubeConfig)
   const named =
     api &&
     watchIdentities({

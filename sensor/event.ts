@@ -45,6 +45,11 @@ export type EventType = keyof typeof carried
 export const eventTypes = Object.keys(carried) as EventType[]
 
 const text = (n: number, description: string) => Type.Optional(Type.String({ n, description }))
+/** Text of which these are the only values: rules/ holds authors to them, and editors complete them. */
+const oneOf = (n: number, values: readonly string[], description: string) =>
+  Type.Optional(Type.String({ n, description, examples: [...values] }))
+const someOf = (n: number, values: readonly string[], description: string) =>
+  Type.Optional(Type.Array(Type.String({ examples: [...values] }), { n, description }))
 const integer = (n: number, description: string) => Type.Optional(Type.Integer({ n, description }))
 const real = (n: number, description: string) => Type.Optional(Type.Number({ n, description }))
 const flag = (n: number, description: string) => Type.Optional(Type.Boolean({ n, description }))
@@ -65,14 +70,19 @@ const Relay = Type.Object({
 })
 
 const Stdio = Type.Object({
-  type: text(
+  type: oneOf(
     1,
+    ['socket', 'unix', 'pipe', 'tty', 'file', 'directory', 'null', 'device', 'closed', 'other'],
     'What the descriptor is: socket (network), unix, pipe (named or not), tty, file, directory, null, device, closed, other.',
   ),
   peer: Type.Optional(
     Type.Object(Address.properties, { n: 2, description: 'Remote end of the connection behind it.' }),
   ),
-  direction: text(3, 'outbound: this process or an ancestor opened the connection; inbound: it was accepted.'),
+  direction: oneOf(
+    3,
+    ['outbound', 'inbound'],
+    'outbound: this process or an ancestor opened the connection; inbound: it was accepted.',
+  ),
   inode: text(4, 'Inode of the pipe or file, with its device: the two ends of one pipe share it.'),
   relay: Type.Optional(
     Type.Object(Relay.properties, {
@@ -123,7 +133,7 @@ export const processProperties = {
   stdin: Type.Optional(Type.Object(Stdio.properties, { n: 12, description: 'File descriptor 0.' })),
   stdout: Type.Optional(Type.Object(Stdio.properties, { n: 13, description: 'File descriptor 1.' })),
   stderr: Type.Optional(Type.Object(Stdio.properties, { n: 14, description: 'File descriptor 2.' })),
-  reads_commands_from: text(15, 'For a shell: stdin, argument (-c) or script.'),
+  reads_commands_from: oneOf(15, ['stdin', 'argument', 'script'], 'For a shell: stdin, argument (-c) or script.'),
   listening: Type.Optional(
     Type.Object(ListeningSocket.properties, { n: 16, description: 'A socket that the process listens on.' }),
   ),
@@ -163,8 +173,9 @@ export const Container = Type.Object({
       { n: 4 },
     ),
   ),
-  kind: text(
+  kind: oneOf(
     10,
+    ['app', 'init', 'sidecar', 'ephemeral'],
     'What it is in its pod: app, init, sidecar (an init container that stays) or ephemeral (kubectl debug).',
   ),
   start_time: real(11, 'When it was started: Unix time in milliseconds, exact to 1 second.'),
@@ -228,22 +239,24 @@ const Endpoint = Type.Object({
 
 export const Identity = Type.Object({
   subject: text(1, 'system:serviceaccount:<namespace>:<name> in a pod, else user:<name> on the host.'),
-  kind: text(2, 'service_account, host_user or unknown.'),
+  kind: oneOf(2, ['service_account', 'host_user', 'unknown'], 'service_account, host_user or unknown.'),
   service_account: Type.Optional(
     Type.Object(
       { namespace: text(1, "The service account's namespace."), name: text(2, "The service account's name.") },
       { n: 3 },
     ),
   ),
-  freshness: text(
+  freshness: oneOf(
     4,
+    ['live', 'stale', 'runtime', 'unknown'],
     'live: from a current watch; stale: the API server is away; runtime: only the container runtime knew the pod, the service account is not known; unknown: the pod was not found in time.',
   ),
   credential: Type.Optional(
     Type.Object(
       {
-        kind: text(
+        kind: oneOf(
           1,
+          ['projected', 'legacy_secret', 'none'],
           'What the container holds: projected (tokens that expire), legacy_secret (one that does not), none.',
         ),
         audiences: texts(2, "Audiences of its projected tokens. The API server's own token names none."),
@@ -313,7 +326,11 @@ export const Identity = Type.Object({
     Type.Object(
       {
         score: integer(1, '0 to 100: what whoever holds this identity, in this pod, could do with it.'),
-        level: text(2, 'none (0), low (1 to 24), medium (25 to 54), high (55 to 79) or critical (80 to 100).'),
+        level: oneOf(
+          2,
+          ['none', 'low', 'medium', 'high', 'critical'],
+          'none (0), low (1 to 24), medium (25 to 54), high (55 to 79) or critical (80 to 100).',
+        ),
         paths: Type.Optional(
           Type.Array(
             Type.Object({
@@ -360,8 +377,16 @@ export const File = Type.Object({
   name: text(2, 'Last component of the path.'),
   directory: text(3, 'The path without its last component.'),
   requested_path: text(4, 'The string that the program passed, where it is another than the path.'),
-  access: texts(5, 'open: what was asked for: read, write, create, truncate, append.'),
-  type: text(6, 'regular, directory, symlink, character_device, block_device, pipe, socket.'),
+  access: someOf(
+    5,
+    ['read', 'write', 'create', 'truncate', 'append'],
+    'open: what was asked for: read, write, create, truncate, append.',
+  ),
+  type: oneOf(
+    6,
+    ['regular', 'directory', 'symlink', 'character_device', 'block_device', 'pipe', 'socket'],
+    'regular, directory, symlink, character_device, block_device, pipe, socket.',
+  ),
   filesystem: text(7, 'Kind of the file system that holds it: overlay, tmpfs, proc, sysfs, cgroup2 ...'),
   inode: text(8, 'device:inode. Two names of one file (hard links) have it in common.'),
   mode: text(9, 'Permission bits, octal, such as 0644 or 4755. chmod: the new ones.'),
@@ -371,11 +396,12 @@ export const File = Type.Object({
   gid: integer(13, 'Group that owns it. chown: the new one.'),
   previous_path: text(14, 'rename: the name that it had before.'),
   target_path: text(15, 'link: what the new name leads to: of a hard link another path, of a symbolic one its text.'),
-  link_type: text(16, 'link: hard or symbolic.'),
+  link_type: oneOf(16, ['hard', 'symbolic'], 'link: hard or symbolic.'),
   links: integer(17, 'How many names it has. unlink: before it.'),
   upper_layer: flag(18, "Made or changed in the container: in overlayfs' upper layer, not in the image."),
-  path_source: text(
+  path_source: oneOf(
     19,
+    ['kernel', 'requested'],
     'kernel: the path is resolved. requested: it is the string that the program passed, made absolute from the directory that it counts from; a symbolic link in it is not followed.',
   ),
 })
@@ -417,14 +443,21 @@ export const Event = Type.Object({
   ),
   network: Type.Optional(
     Type.Object(
-      { transport: text(1, 'tcp, udp or unix.'), type: text(2, 'ipv4 or ipv6.') },
+      {
+        transport: oneOf(1, ['tcp', 'udp', 'unix'], 'tcp, udp or unix.'),
+        type: oneOf(2, ['ipv4', 'ipv6'], 'ipv4 or ipv6.'),
+      },
       { n: 6, description: 'The transport.' },
     ),
   ),
   gap: Type.Optional(
     Type.Object(
       {
-        reason: text(1, 'probe_exited, probe_stalled, events_lost, records_rejected.'),
+        reason: oneOf(
+          1,
+          ['probe_exited', 'probe_stalled', 'events_lost', 'events_shed', 'records_rejected', 'sensor_absent'],
+          'probe_exited, probe_stalled, events_lost, events_shed, records_rejected, sensor_absent.',
+        ),
         seconds: real(2, 'How long the sensor saw nothing.'),
         lost_events: integer(3, 'Events known to be lost.'),
         detail: text(4, 'What the sensor knows of the cause.'),
@@ -466,8 +499,12 @@ export const Event = Type.Object({
   namespace: Type.Optional(
     Type.Object(
       {
-        operation: text(1, 'unshare, clone or setns.'),
-        types: texts(2, 'mount, pid, network, ipc, uts, user, cgroup, time.'),
+        operation: oneOf(1, ['unshare', 'clone', 'setns'], 'unshare, clone or setns.'),
+        types: someOf(
+          2,
+          ['mount', 'pid', 'network', 'ipc', 'uts', 'user', 'cgroup', 'time'],
+          'mount, pid, network, ipc, uts, user, cgroup, time.',
+        ),
         host: flag(3, 'setns: one of the namespaces entered is the initial one of the machine.'),
       },
       { n: 16, description: 'namespace: what was made or entered.' },
@@ -476,7 +513,11 @@ export const Event = Type.Object({
   mount: Type.Optional(
     Type.Object(
       {
-        operation: text(1, 'mount, bind, remount, move, propagation, umount or pivot_root.'),
+        operation: oneOf(
+          1,
+          ['mount', 'bind', 'remount', 'move', 'propagation', 'umount', 'pivot_root'],
+          'mount, bind, remount, move, propagation, umount or pivot_root.',
+        ),
         source: text(2, 'What is mounted, as the program said it: a device, a directory.'),
         target: text(3, 'Where: as the kernel resolved it if it can be told, else as the program said it.'),
         filesystem: text(4, 'Kind of file system, such as proc, overlay, cgroup.'),
@@ -487,7 +528,7 @@ export const Event = Type.Object({
   ),
   module: Type.Optional(
     Type.Object(
-      { operation: text(1, 'load or unload.'), name: text(2, 'Name of the kernel module.') },
+      { operation: oneOf(1, ['load', 'unload'], 'load or unload.'), name: text(2, 'Name of the kernel module.') },
       { n: 18, description: 'module: the kernel module.' },
     ),
   ),
@@ -504,7 +545,11 @@ export const Event = Type.Object({
   credentials: Type.Optional(
     Type.Object(
       {
-        operation: text(1, 'setuid, setgid, capset (each with its variants), or exec for a set-user-id program.'),
+        operation: oneOf(
+          1,
+          ['setuid', 'setgid', 'capset', 'exec'],
+          'setuid, setgid, capset (each with its variants), or exec for a set-user-id program.',
+        ),
         previous: Type.Optional(Type.Object(Credentials.properties, { n: 2, description: 'What they were before.' })),
         gained: texts(3, 'Effective capabilities that it did not have before, such as CAP_SYS_ADMIN.'),
       },
@@ -558,8 +603,16 @@ export const Event = Type.Object({
   posture: Type.Optional(
     Type.Object(
       {
-        finding: text(
+        finding: oneOf(
           1,
+          [
+            'cluster-admin-workload',
+            'default-account-with-rights',
+            'shared-account',
+            'token-without-use',
+            'legacy-token',
+            'wide-token',
+          ],
           'cluster-admin-workload, default-account-with-rights, shared-account, token-without-use, legacy-token or wide-token.',
         ),
         title: text(2, 'The finding in a few words.'),

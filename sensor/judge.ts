@@ -47,7 +47,11 @@ export function createJudge(options: {
       onSuppressed: (rule, reason) => metrics.alertsSuppressed.inc({ rule, reason }),
       onExpired(rule, { owner, reason, expires }) {
         metrics.ruleExceptionsExpired.inc({ rule })
-        log.warn({ rule, owner, reason, expires }, 'an exception has expired: the rule alerts again where it held')
+        const ended = expires === undefined ? undefined : new Date(expires).toISOString()
+        log.warn(
+          { rule, owner, reason, expires: ended },
+          'an exception has expired: the rule alerts again where it held',
+        )
       },
       onRefused: refused,
       onEvicted: (rule, kind) => metrics.ruleStateEvictions.inc({ rule, kind }),
@@ -66,6 +70,7 @@ export function createJudge(options: {
       }
       const alert = redact(createAlert(match, sensor()))
       metrics.alerts.inc({ rule: alert.rule.id, severity: alert.severity })
+      metrics.countIdentity(alert.identity)
       for (const exporter of exporters()) exporter.send(alert)
     }
   }

@@ -5,7 +5,7 @@ import { program } from '../bpf/program.ts'
 import { lostBlocks, type Tracepoints } from '../bpf/tracepoints.ts'
 
 export interface KernelProgram {
-  text(interests: Interests, chunk: number): string
+  text(interests: Interests): string
   /**
    * bpftrace has refused a text with these words: leaves out what they name. False if they name nothing that can be left
    * out; else text() gives another one from now on.
@@ -24,7 +24,7 @@ export function createKernelProgram(options: {
 }): KernelProgram {
   const omitted = new Set<string>()
   return {
-    text: (interests, chunk) => without(program(interests, chunk, options.tracepoints()), omitted),
+    text: (interests) => without(program(interests, options.tracepoints()), omitted),
     refused(text, complaint) {
       const block = refusedBlock(text, complaint)
       if (block === undefined || omitted.has(nameOf(block)) || omitted.size >= mostOmitted) return false
@@ -34,7 +34,7 @@ export function createKernelProgram(options: {
     },
     missing(interests) {
       const tracepoints = options.tracepoints()
-      const whole = program(interests, 64)
+      const whole = program(interests)
       const lost = tracepoints ? lostBlocks(whole, tracepoints).map(nameOf) : []
       return [...new Set([...lost, ...[...omitted].filter((name) => without(whole, new Set([name])) !== whole)])]
     },

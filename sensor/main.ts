@@ -1,7 +1,7 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --disable-sigusr1 --no-maglev --max-semi-space-size=8
 /** The command line. Exit codes: 0 all well, 1 the check found something or the run failed, 2 bad usage or input. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
-import { chunkSizes, program as kernelProgram } from '../bpf/program.ts'
+import { program as kernelProgram } from '../bpf/program.ts'
 import { stdoutFormats } from '../exporters/stdout.ts'
 import { interests } from '../rules/interests.ts'
 import { loadRules, packPaths } from '../rules/load.ts'
@@ -11,10 +11,12 @@ import { rulesCommand } from './commands/rules.ts'
 import { parseDuration } from './duration.ts'
 import { eventTypes } from './event.ts'
 import { createLog } from './log.ts'
+import { refuseDebugger } from './signals.ts'
 import { UsageError } from './usage.ts'
 import { version } from './version.ts'
 
 const log = createLog()
+refuseDebugger(() => log.warn({ signal: 'SIGUSR1' }, 'a debugger was asked for, and is not opened'))
 
 const duration = (text: string): number => {
   const milliseconds = parseDuration(text)
@@ -98,14 +100,9 @@ nightjar
   .description('the bpftrace program for the loaded rules')
   .addOption(rulesOption())
   .addOption(noBuiltinRules())
-  .addOption(
-    new Option('--chunk <bytes>', 'bytes of text in one line; BPFTRACE_STRLEN and BPFTRACE_MAX_STRLEN need as many')
-      .choices(chunkSizes.map(String))
-      .default('64'),
-  )
   .action(async (options) => {
     const rules = await loadRules(packPaths(options.builtinRules, options.rules))
-    process.stdout.write(kernelProgram(interests(rules.rules), Number(options.chunk)))
+    process.stdout.write(kernelProgram(interests(rules.rules)))
   })
 
 nightjar

@@ -1,10 +1,15 @@
 /**
- * Puts acts back into the order of kernel time. Older bpftrace reads one CPU's buffer after the other, so a child's
- * exec may come before its fork; each act waits before it goes on: for `window` milliseconds, and for as long as acts
- * have lately been on their way. Where the buffers are full, one that comes late may belong before many that came.
+ * Puts acts back into the order of kernel time. Where bpftrace has a buffer for each CPU it reads one after the other, so a
+ * child's exec may come before its fork; each act waits before it goes on: for `window` milliseconds, and for as long as
+ * acts have lately been on their way. Where the buffers are full, one that comes late may belong before many that came.
+ *
+ * Where all CPUs share one buffer acts come in the order in which they were told, however late: some microseconds after
+ * they happened. Then a millisecond is enough, which is the least that a timer can do.
  */
 export interface Order<T> {
   push(item: T): void
+  /** Whether all CPUs share one buffer: not, until it's said. */
+  oneBuffer(is: boolean): void
   /** Sends on all that waits, whatever its age. */
   flush(): void
 }
@@ -13,6 +18,8 @@ export interface Order<T> {
 const latest = 2e9
 /** A factor for each window: a second after the last late act next to nothing is left of it. */
 const fading = 0.97
+/** Milliseconds, where all CPUs share one buffer. */
+const shortest = 1
 
 /** `now`: the clock of `time`, in nanoseconds. */
 export function createOrder<T extends { time: number }>(
@@ -23,6 +30,8 @@ export function createOrder<T extends { time: number }>(
   let scheduled = false
   /** How late the latest of the acts came, in nanoseconds; it fades. */
   let late = 0
+  let shared = false
+  const window = () => (shared ? shortest : options.window)
 
   const release = (until: number) => {
     let count = 0
@@ -34,10 +43,10 @@ export function createOrder<T extends { time: number }>(
     if (scheduled || waiting.length === 0) return
     scheduled = true
     // When the oldest is due. Where it was late itself, so may be what belongs before it: then it waits a whole window.
-    const due = Math.ceil(((waiting[0]?.time ?? 0) - options.now()) / 1e6 + options.window)
-    options.after(due > 0 ? Math.min(due, options.window) : options.window, () => {
+    const due = Math.ceil(((waiting[0]?.time ?? 0) - options.now()) / 1e6 + window())
+    options.after(due > 0 ? Math.min(due, window()) : window(), () => {
       scheduled = false
-      release(options.now() - options.window * 1e6 - late)
+      release(options.now() - window() * 1e6 - late)
       late *= fading
       schedule()
     })
@@ -45,12 +54,16 @@ export function createOrder<T extends { time: number }>(
 
   return {
     push(item) {
-      late = Math.min(Math.max(late, options.now() - item.time), latest)
+      if (!shared) late = Math.min(Math.max(late, options.now() - item.time), latest)
       // Nearly always the newest: look from the end.
       let at = waiting.length
       while (at > 0 && (waiting[at - 1]?.time ?? 0) > item.time) at--
       waiting.splice(at, 0, item)
       schedule()
+    },
+    oneBuffer(is) {
+      shared = is
+      late = 0
     },
     flush: () => release(Number.POSITIVE_INFINITY),
   }

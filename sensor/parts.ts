@@ -48,16 +48,16 @@ export const inSection =
 /**
  * Chunks of one text -> the text up to the first chunk that was lost, and the length that it has in the kernel, as its
  * last chunk says: where the kernel looks for its end on the way, those before say no more than that there is more.
+ * Chunks are read from a multiple of 8 on: of the first, what stands before 0 is no part of the text.
  */
-export function textOf(chunks: RecordOf<'text'>[]): { bytes: Buffer; length: number } {
-  const sent: Uint8Array[] = []
-  let end = 0
-  for (const chunk of chunks) {
-    if (chunk.at !== end) break
-    sent.push(chunk.bytes)
-    end += chunk.bytes.length
-  }
-  return { bytes: Buffer.concat(sent), length: chunks.at(-1)?.length ?? 0 }
+export function textOf(chunks: readonly RecordOf<'text'>[]): { bytes: Buffer; length: number } {
+  const [first] = chunks
+  const length = chunks.at(-1)?.length ?? 0
+  if (!first || first.at > 0) return { bytes: Buffer.alloc(0), length }
+  let came = 1
+  while (came < chunks.length && chunks[came]?.at === first.at + came * limits.CHUNK) came++
+  const bytes = came === 1 ? first.bytes : Buffer.concat(chunks.slice(0, came).map((chunk) => chunk.bytes))
+  return { bytes: bytes.subarray(-first.at, length - first.at), length }
 }
 
 /**
@@ -66,42 +66,74 @@ export function textOf(chunks: RecordOf<'text'>[]): { bytes: Buffer; length: num
  */
 export function textIn(parts: Part[], section: number): string | undefined {
   const chunks = parts.filter(inSection(section))
+  const name = parts.find((part) => part.record === 'name' && part.section === section)
+  if (name?.record === 'name') return decode(cutAtNul(name.bytes))
   const { bytes, length } = textOf(chunks)
   if (chunks.length === 0 || bytes.length < length) return undefined
   const text = decode(cutAtNul(bytes))
   return length >= limits.NAMED_MAX && !bytes.includes(0) ? `${text}…` : text
 }
 
+/** Where the names of a path are put together, the last one at its end: one text is made of all, not one of each. */
+const desk = Buffer.alloc(65_536)
+const slash = 0x2f
+
+/** Puts a name, up to its first NUL, with a slash before it in front of what is on the desk from `begin` on. */
+function putName(begin: number, bytes: Buffer, start: number, end: number): number {
+  let length = 0
+  while (start + length < end && bytes[start + length] !== 0) length++
+  const first = begin - length
+  for (let at = 0; at < length; at++) desk[first + at] = bytes[start + at] ?? 0
+  desk[first - 1] = slash
+  return first - 1
+}
+
+const isMoreOf = (part: RecordOf<'text'>, next: Part | undefined): boolean =>
+  next?.record === 'text' && next.section === part.section && next.index === part.index
+
 /**
  * Path components, last first -> the path; undefined without any. A path begins with `…` if it is too deep to be sent,
  * or if it is not known to be `whole`: then its last name is right, and any other may be missing.
  */
-export function pathOf(parts: Part[], section: number, whole: boolean): string | undefined {
-  const components = new Map<number, RecordOf<'text'>[]>()
-  for (const part of parts.filter(inSection(section))) {
-    const chunks = components.get(part.index)
-    if (chunks) chunks.push(part)
-    else components.set(part.index, [part])
+export function pathOf(parts: readonly Part[], section: number, whole: boolean): string | undefined {
+  let begin = desk.length
+  let any = false
+  let deep = false
+  for (let at = 0; at < parts.length; at++) {
+    const part = parts[at]
+    if (part?.record !== 'text' || part.section !== section) continue
+    any = true
+    const first = at
+    while (isMoreOf(part, parts[at + 1])) at++ // the chunks of one name stand together
+    const text = at === first ? undefined : textOf(parts.slice(first, at + 1).filter(inSection(section)))
+    const { bytes } = text ?? part
+    const start = text ? 0 : -part.at
+    const end = text ? bytes.length : Math.min(bytes.length, start + part.length)
+    const cut = text ? end < text.length : part.at > 0 || end - start < part.length
+    if (!whole && begin === desk.length && (part.index !== 0 || cut)) return undefined
+    if (part.index >= limits.PATH_DEPTH || begin <= bytes.length) deep = true
+    else begin = putName(begin, bytes, part.at > 0 ? end : start, end)
   }
-  if (components.size === 0) return undefined
-  const texts = [...components].filter(([index]) => index < limits.PATH_DEPTH).map(([, chunks]) => textOf(chunks))
-  const last = components.has(0) ? texts[0] : undefined
-  if (!whole && (!last || last.bytes.length < last.length)) return undefined
-  const path = `/${texts
-    .map(({ bytes }) => decode(cutAtNul(bytes)))
-    .reverse()
-    .join('/')}`
-  return !whole || components.has(limits.PATH_DEPTH) ? `…${path}` : path
+  if (!any) return undefined
+  const path = begin === desk.length ? '/' : desk.toString('utf8', begin)
+  return !whole || deep ? `…${path}` : path
 }
 
-export const stdioOf = (parts: Part[]): (Descriptor | undefined)[] =>
-  [0, 1, 2].map((at) => {
-    const file = parts.find((part) => part.record === 'fd' && part.at === at)
-    const socket = parts.filter((part) => part.record === 'socket').find((part) => part.at === at)
-    if (file?.record !== 'fd') return undefined
-    const { mode, inode, device, node } = file
-    return { mode, inode: `${device}:${inode}`, node, ...(socket && { socket: socketOf(socket) }) }
-  })
+/** The descriptors 0, 1, 2. */
+export function stdioOf(parts: readonly Part[]): (Descriptor | undefined)[] {
+  const files = parts.find((part) => part.record === 'stdio_files')
+  if (files?.record !== 'stdio_files') return [undefined, undefined, undefined]
+  const descriptor = (at: number, mode: number, device: number, inode: string, node: number) => {
+    if (mode === 0) return undefined // closed
+    const socket = parts.find((part) => part.record === 'socket' && part.at === at)
+    return { mode, inode: `${device}:${inode}`, node, ...(socket?.record === 'socket' && { socket: socketOf(socket) }) }
+  }
+  return [
+    descriptor(0, files.mode0, files.device0, files.inode0, files.node0),
+    descriptor(1, files.mode1, files.device1, files.inode1, files.node1),
+    descriptor(2, files.mode2, files.device2, files.inode2, files.node2),
+  ]
+}
 
 export function socketOf(part: RecordOf<'socket' | 'parent_socket' | 'connect' | 'accept'>): Socket {
   const listening = part.state === TCP_LISTEN
@@ -142,9 +174,8 @@ function ipv6(...words: number[]): string {
   return address.isIPv4MappedAddress() ? address.toIPv4Address().toString() : address.toString()
 }
 
-/** A byte order mark is a character as any other: dropped, it would make one name look like another. */
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
-export const decode = (bytes: Uint8Array) => decoder.decode(bytes)
+/** A byte order mark stays: dropped, it would make one name look like another. */
+export const decode = (bytes: Buffer) => bytes.toString('utf8')
 
 export function cutAtNul(bytes: Buffer): Buffer {
   const end = bytes.indexOf(0)

@@ -10,22 +10,23 @@ import { createInterface } from 'node:readline'
 import type { KernelRecord } from '../bpf/records.ts'
 import { type Act, createAssembler } from './assemble.ts'
 import { createDecoder } from './decoder.ts'
+import type { EventType } from './event.ts'
+import { isEnding } from './proc.ts'
+import { createShedding, shedInWords } from './shedding.ts'
 
 export interface Gap {
-  reason: 'probe_exited' | 'probe_stalled' | 'events_lost' | 'records_rejected'
+  reason: 'probe_exited' | 'probe_stalled' | 'events_lost' | 'events_shed' | 'records_rejected' | 'sensor_absent'
   seconds?: number
   lostEvents?: number
   detail?: string
 }
 
 export interface ProbeOptions {
-  /** The bpftrace program, its text in chunks of so many bytes. */
-  program(chunk: number): string
-  /** Chunk sizes to try, best first. */
-  chunkSizes: readonly number[]
+  /** The bpftrace program. */
+  program(): string
   /**
    * bpftrace has refused this program with these words. True if program() has left out what it refused, so that it is
-   * worth another try; without it, or false, the next chunk size is tried.
+   * worth another try.
    */
   refused?(program: string, complaint: readonly string[]): boolean
   command?: string
@@ -38,11 +39,12 @@ export interface ProbeOptions {
   }
   onAct(act: Act): void
   /** The kernel side is attached, for the first time or again. */
-  onUp(): void
+  onUp(pid: number): void
   onDown(): void
   /** Something was not seen, or can't be read. */
   onGap(gap: Gap): void
-  onLoss(stage: 'kernel_buffer' | 'decoder', count: number): void
+  /** `type` is known of events that were shed: read, and dropped because this process is behind. */
+  onLoss(stage: 'kernel_buffer' | 'decoder' | 'shed', count: number, type?: EventType): void
   onHeartbeat(): void
   onRestart(): void
 }
@@ -73,12 +75,9 @@ const stderrKept = 20
  */
 const bufferPages = (cpus: number) => Math.max(64, Math.min(2048, 2 ** Math.floor(Math.log2(16_384 / cpus))))
 
-const environment = (chunk: number) => ({
+/** Each bpftrace reads its own name of a setting, the older one the first. */
+const environment = () => ({
   ...process.env,
-  // The largest buf(). Each bpftrace reads its own name of the setting, the older one the first; the newer one counts
-  // the length field of a buffer in.
-  BPFTRACE_STRLEN: String(chunk),
-  BPFTRACE_MAX_STRLEN: String(chunk + 8),
   BPFTRACE_PERF_RB_PAGES: String(bufferPages(cpus().length)),
   BPFTRACE_MAP_KEYS_MAX: '16384',
   BPFTRACE_MAX_MAP_KEYS: '16384',
@@ -91,7 +90,6 @@ export function startProbe(options: ProbeOptions): Probe {
   const { log } = options
   const started = Promise.withResolvers<void>()
   let child: ChildProcess | undefined
-  let chunkSizes = [...options.chunkSizes]
   let stopping = false
   let delay = firstDelay
   let timer: NodeJS.Timeout | undefined
@@ -100,7 +98,6 @@ export function startProbe(options: ProbeOptions): Probe {
   let everUp = false
 
   const start = () => {
-    const [chunk = 64] = chunkSizes
     let up = false
     let upAt = 0
     let heard = performance.now()
@@ -109,8 +106,26 @@ export function startProbe(options: ProbeOptions): Probe {
     let stalled = false
     const stderr: string[] = []
 
+    /** Kernel time of the newest record, in nanoseconds. */
+    let newest = 0
+
+    const shedding = createShedding({
+      began: (late) =>
+        log.warn(
+          { late_ms: Math.round(late) },
+          'events come faster than they are judged: the least of them are dropped',
+        ),
+      dropped: (type) => options.onLoss('shed', 1, type),
+      ended(shed) {
+        const { seconds, total } = shed
+        log.warn({ seconds, dropped: Object.fromEntries(shed.byType) }, 'caught up: all events are judged again')
+        const detail = `for ${seconds} s events came faster than they were judged; dropped: ${shedInWords(shed)}`
+        options.onGap({ reason: 'events_shed', lostEvents: total, detail })
+      },
+    })
     const assembler = createAssembler({
       act: options.onAct,
+      drops: shedding.drops,
       incomplete: (record: KernelRecord['record']) => {
         rejected++
         options.onLoss('decoder', 1)
@@ -126,7 +141,10 @@ export function startProbe(options: ProbeOptions): Probe {
       },
     })
     const decoder = createDecoder({
-      record: assembler.push,
+      record(record) {
+        newest = record.time
+        assembler.push(record)
+      },
       lost(count) {
         lost += count
         options.onLoss('kernel_buffer', count)
@@ -134,7 +152,8 @@ export function startProbe(options: ProbeOptions): Probe {
       reject(line) {
         rejected++
         options.onLoss('decoder', 1)
-        log.warn({ line: line.slice(0, 200) }, 'a line from bpftrace is no record')
+        // Not all of it: behind a text stands what lies there in the kernel's memory.
+        log.warn({ line: line.slice(0, 60) }, 'a line from bpftrace is no record')
       },
     })
 
@@ -142,24 +161,25 @@ export function startProbe(options: ProbeOptions): Probe {
       up = true
       everUp = true
       upAt = performance.now()
-      log.info({ pid: bpftrace.pid, chunk }, 'kernel probes attached')
-      options.onUp()
+      log.info({ pid: bpftrace.pid }, 'kernel probes attached')
+      options.onUp(bpftrace.pid ?? 0)
       if (blind) options.onGap({ reason: blind.reason, seconds: secondsSince(blind.since), detail: blind.detail })
       blind = undefined
       started.resolve()
     }
 
     const bpftrace = spawn(options.command ?? 'bpftrace', ['-B', 'full', '-'], {
-      env: environment(chunk),
+      env: environment(),
       stdio: ['pipe', 'pipe', 'pipe'],
     })
     child = bpftrace
     bpftrace.stdin.on('error', () => {}) // it ended before it read the program: its exit says why
-    const text = options.program(chunk)
+    const text = options.program()
     bpftrace.stdin.end(text)
     bpftrace.stdout.on('data', (data: Buffer) => {
       heard = performance.now()
       decoder.push(data)
+      shedding.read(data.length, Number(process.hrtime.bigint()) / 1e6 - newest / 1e6, performance.now())
     })
     createInterface(bpftrace.stderr).on('line', (line) => {
       if (line === '' || harmless.test(line)) return
@@ -174,6 +194,8 @@ export function startProbe(options: ProbeOptions): Probe {
       // What it wrote may be waiting to be read, if it is this process that was held up: look once more first.
       setImmediate(() => {
         if (performance.now() - heard < silence) return
+        // Killed by somebody else, and not yet detached from all its tracepoints: its end will tell how.
+        if (bpftrace.pid !== undefined && isEnding(bpftrace.pid)) return
         stalled = true
         bpftrace.kill('SIGKILL')
       })
@@ -189,17 +211,13 @@ export function startProbe(options: ProbeOptions): Probe {
     const ended = (code: number | null, signal: NodeJS.Signals | null) => {
       clearInterval(watch)
       decoder.end()
+      shedding.end(performance.now())
       child = undefined
       if (stopping) return started.reject(new Error('stopped before the kernel probes were attached'))
       if (up) options.onDown()
       const how = error?.message ?? (signal ? `killed by ${signal}` : `exit code ${code}`)
       if (!everUp) {
         if (!error && !stalled && options.refused?.(text, stderr)) return start()
-        chunkSizes = chunkSizes.slice(1)
-        if (chunkSizes.length > 0 && !error) {
-          log.debug({ chunk, how, stderr }, 'bpftrace did not take the program; trying smaller chunks')
-          return start()
-        }
         return started.reject(new Error([`bpftrace could not be started: ${how}`, ...stderr].join('\n')))
       }
       const reason = stalled ? 'probe_stalled' : 'probe_exited'

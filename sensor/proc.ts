@@ -29,6 +29,24 @@ export function runningProcesses(root = '/proc'): RunningProcess[] {
     .filter((process) => process !== undefined)
 }
 
+/** include/linux/sched.h: PF_EXITING, among the flags of proc(5)'s stat. */
+const exitingFlag = 0x4
+
+/**
+ * Whether a process is on its way out, or gone. Its end can take long: a dead tracer lives on, silent, until the kernel has
+ * detached its last probe, one grace period of RCU each.
+ */
+export function isEnding(pid: number, root = '/proc'): boolean {
+  try {
+    const stat = readFileSync(join(root, String(pid), 'stat'), 'utf8')
+    const flags = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[6]
+    return (Number(flags) & exitingFlag) !== 0
+  } catch (error) {
+    if (isHidden(error)) return true
+    throw error
+  }
+}
+
 function runningProcess(root: string, pid: number): RunningProcess | undefined {
   const read = (file: string) => readFileSync(join(root, String(pid), file), 'utf8')
   try {

@@ -9,7 +9,7 @@ import type { Act, Exec } from './assemble.ts'
 import { capabilityNames } from './capabilities.ts'
 import type { Clock } from './clock.ts'
 import { modeOf } from './deeds/opened.ts'
-import type { Event, ProcessBase } from './event.ts'
+import type { Event, EventType, Process, ProcessBase } from './event.ts'
 import { filesystemOf } from './filesystem.ts'
 import type { Socket } from './parts.ts'
 import type { RunningProcess } from './proc.ts'
@@ -29,6 +29,8 @@ export interface Entry extends Wired {
   cgroup?: string
   /** Effective capabilities since its last exec. Ancestors are told without: forty names each would be most of an event. */
   capabilities?: string[]
+  /** What its last event told of it: as long as nothing changes, its next one tells the same, by the same object. */
+  told?: { process: Process; described: ProcessBase; ancestors: ProcessBase[]; capabilities: string[] | undefined }
 }
 
 /** An event and where its process runs: what the enricher needs besides. */
@@ -46,7 +48,12 @@ const connectionsKept = 16
 /** An exited process is remembered this long for its last events and its orphans' first; nanoseconds of kernel time. */
 const remembered = 10e9
 
-export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
+/** `needless`: nobody wants events of this type, so that none need be made. */
+export function createProcessTable(
+  clock: Clock,
+  emit: Emit,
+  needless: (type: EventType) => boolean = () => false,
+): ProcessTable {
   const entries = new Map<number, Entry>()
   const exited: { pid: number; entry: Entry; time: number }[] = []
   const wiring = createWiring<Entry>()
@@ -96,31 +103,23 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
   const isOwn = ({ described: { pid = 0, ppid = 0, executable } }: Entry) =>
     own.has(pid) || (own.has(ppid) && executable?.name === 'bpftrace')
 
-  const send = (type: Event['type'], time: number, entry: Entry, rest: Partial<Event> = {}) => {
-    if (isOwn(entry)) return
-    const { described, ancestors, capabilities } = entry
-    emit(
-      {
-        type,
-        time: clock.unix(time),
-        process: {
-          ...described,
-          ...(capabilities?.length && { capabilities }),
-          ...(ancestors.length > 0 && { ancestors }),
-        },
-        ...rest,
-      },
-      { pid: described.pid ?? 0, ...(entry.cgroup !== undefined && { cgroupId: entry.cgroup }) },
-    )
+  const send = (type: EventType, time: number, entry: Entry, rest: Partial<Event> = {}) => {
+    if (isOwn(entry) || needless(type)) return
+    const { described, cgroup } = entry
+    const where = { pid: described.pid ?? 0, ...(cgroup !== undefined && { cgroupId: cgroup }) }
+    emit({ type, time: clock.unix(time), process: processOf(entry), ...rest }, where)
   }
 
   /** A packet that left when its sender no longer ran: the socket tells its user, and nothing tells the process. */
-  const sendOfNobody = (type: Event['type'], { time, uid }: { time: number; uid: number }, about: Partial<Event>) =>
+  const sendOfNobody = (type: EventType, { time, uid }: { time: number; uid: number }, about: Partial<Event>) => {
+    if (needless(type)) return
     emit({ type, time: clock.unix(time), process: { user: { id: uid } }, ...about }, { pid: 0 })
+  }
 
   const end = (entry: Entry) => {
     entry.exited = true
     wiring.forget(entry)
+    delete entry.told
     entry.parent = undefined // or a daemon that forks itself anew would drag all its past along
   }
 
@@ -223,8 +222,21 @@ export function createProcessTable(clock: Clock, emit: Emit): ProcessTable {
   return { apply, prime, size: () => entries.size }
 }
 
+function processOf(entry: Entry): Process {
+  const { told, described, ancestors, capabilities } = entry
+  if (told?.described === described && told.ancestors === ancestors && told.capabilities === capabilities)
+    return told.process
+  const process: Process = { ...described }
+  if (capabilities?.length) process.capabilities = capabilities
+  if (ancestors.length > 0) process.ancestors = ancestors
+  entry.told = { process, described, ancestors, capabilities }
+  return process
+}
+
 /** Its newest TCP connections and its newest UDP peers: name servers don't displace what it is connected to. */
 function withConnection(known: Connection[], added: Connection): Connection[] {
+  const newest = known.at(-1)
+  if (newest?.ip === added.ip && newest.port === added.port && newest.datagram === added.datagram) return known
   const others = known.filter(
     ({ ip, port, datagram }) => !(added.datagram && datagram && ip === added.ip && port === added.port),
   )
@@ -253,6 +265,7 @@ const differ = (known: number | undefined, started: number) => known !== undefin
 /** What a forked process has from its parent: all but what is its own. */
 function inherited(parent: ProcessBase | undefined): ProcessBase {
   if (!parent) return {}
+  if (!('exit_code' in parent || 'listening' in parent || 'previous' in parent)) return parent
   const { exit_code: _, listening: __, previous: ___, ...rest } = parent
   return rest
 }
@@ -280,38 +293,36 @@ function describeExec(entry: Entry, exec: Exec, clock: Clock): void {
   const from = readsCommandsFrom(name, exec.args)
   const known = (descriptor: number) => exec.stdio[descriptor] !== undefined || !exec.incomplete
   const { name: previousName, command_line: previousLine } = entry.described
-  entry.described = {
-    pid: exec.pid,
-    ppid: exec.ppid,
-    start_time: clock.sinceBoot(exec.started),
-    ...(name !== undefined && { name }),
-    ...(exec.path !== undefined && {
-      executable: {
-        path: exec.path,
-        name: baseName(exec.path),
-        ...(exec.deleted && { deleted: true }),
-        ...(exec.executable.upper && { upper_layer: true }),
-        filesystem: filesystemOf(exec.executable.magic),
-        ...setBits(exec.executable.mode),
-      },
-    }),
-    // Of an exec that came in part, what is not there is not known.
-    ...((exec.args.length > 0 || !exec.incomplete) && {
-      command_args: exec.args,
-      command_line: exec.args.join(' '),
-    }),
-    ...(exec.argsCut && { args_truncated: true }),
-    working_directory: exec.directory,
-    user: { id: exec.uid },
-    group: { id: exec.gid },
-    ...(known(0) && { stdin }),
-    ...(known(1) && { stdout }),
-    ...(known(2) && { stderr }),
-    ...(from !== undefined && { reads_commands_from: from }),
-    ...(entry.execed && previousName !== undefined && { previous: { name: previousName, command_line: previousLine } }),
+  const described: ProcessBase = { pid: exec.pid, ppid: exec.ppid, start_time: clock.sinceBoot(exec.started) }
+  if (name !== undefined) described.name = name
+  if (exec.path !== undefined) described.executable = executableOf(exec.path, exec)
+  // Of an exec that came in part, what is not there is not known.
+  if (exec.args.length > 0 || !exec.incomplete) {
+    described.command_args = exec.args
+    described.command_line = exec.args.join(' ')
   }
+  if (exec.argsCut) described.args_truncated = true
+  if (exec.directory !== undefined) described.working_directory = exec.directory
+  described.user = { id: exec.uid }
+  described.group = { id: exec.gid }
+  if (known(0)) described.stdin = stdin
+  if (known(1)) described.stdout = stdout
+  if (known(2)) described.stderr = stderr
+  if (from !== undefined) described.reads_commands_from = from
+  if (entry.execed && previousName !== undefined)
+    described.previous = { name: previousName, command_line: previousLine }
+  entry.described = described
   entry.execed = true
 }
+
+const executableOf = (path: string, { deleted, executable }: Exec): ProcessBase['executable'] => ({
+  path,
+  name: baseName(path),
+  ...(deleted && { deleted }),
+  ...(executable.upper && { upper_layer: true }),
+  filesystem: filesystemOf(executable.magic),
+  ...setBits(executable.mode),
+})
 
 function setBits(mode: number): { setuid?: boolean; setgid?: boolean } {
   const { mode: _, ...bits } = modeOf(mode)

@@ -14,3 +14,12 @@ export function ending(duration: number | undefined, started: Promise<void>, unt
     }, reject)
   })
 }
+
+/**
+ * Node opens its debugger at SIGUSR1, on localhost and to whoever is there: code run in the sensor, with its rights, by
+ * any process of its network namespace. A listener takes the place of that (src/inspector_agent.cc installs its own
+ * before any script runs). `--disable-sigusr1`, where the product is started, covers the moment before.
+ */
+export function refuseDebugger(refused: () => void): void {
+  process.on('SIGUSR1', refused)
+}

@@ -4,11 +4,11 @@ import { hostname, release } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Interests } from '../bpf/interest.ts'
-import { chunkSizes } from '../bpf/program.ts'
 import { tracepointsOf } from '../bpf/tracepoints.ts'
 import { type Kubernetes, kubernetesFrom } from '../enrich/kubernetes.ts'
 import type { Metrics } from '../exporters/metrics.ts'
 import type { Act } from './assemble.ts'
+import { readsOneBuffer } from './buffers.ts'
 import { createClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { parseDuration } from './duration.ts'
@@ -28,6 +28,8 @@ export interface Stream {
   readonly node: string
   up(): boolean
   lostEvents(): number
+  /** Tells of a gap that this sensor could not see: the one before it. */
+  gap(gap: Gap): void
   /** What of the kernel program this kernel, or its bpftrace, doesn't take, and so is not watched; see nameOf. */
   missing(): string[]
   /**
@@ -62,6 +64,8 @@ export function openStream(options: {
   config: Config
   log: Logger
   metrics: Metrics
+  /** Also the events that the kernel sends for the process table's sake, whether or not they are asked for. */
+  everyType?: boolean
   onEvent(event: Event): void
 }): Stream {
   const { config, log, metrics, onEvent } = options
@@ -79,7 +83,6 @@ export function openStream(options: {
   let { interests } = options
   let up = false
   let lostEvents = 0
-  let chunk = 0
   const kernelProgram = createKernelProgram({
     tracepoints: tracepointsOf,
     onRefused: (left_out, complaint) =>
@@ -102,10 +105,18 @@ export function openStream(options: {
   if (kubernetes) log.info({ node, source: kubernetes.source }, 'watching the pods of this node')
   else log.info({ node }, 'standalone: no Kubernetes; identity is the host user and the container')
 
-  const table = createProcessTable(clock, (event, where) => {
-    metrics.events.inc({ type: event.type })
-    enricher.push(event, where)
-  })
+  const table = createProcessTable(
+    clock,
+    (event, where) => {
+      metrics.events.inc({ type: event.type })
+      enricher.push(event, where)
+    },
+    (type) => {
+      if (options.everyType || interests.has(type)) return false
+      metrics.events.inc({ type })
+      return true
+    },
+  )
 
   const order = createOrder<Act>(
     {
@@ -147,26 +158,24 @@ export function openStream(options: {
   }
 
   const startLimit = config.probe?.startTimeout === undefined ? undefined : parseDuration(config.probe.startTimeout)
-  const probe = (chunkSizes: readonly number[], tell: { act(act: Act): void }): Probe =>
+  const probe = (tell: { act(act: Act): void }): Probe =>
     startProbe({
-      chunkSizes,
       ...(startLimit !== undefined && { startLimit }),
-      program(size) {
-        chunk = size
-        return kernelProgram.text(interests, size)
-      },
+      program: () => kernelProgram.text(interests),
       refused: kernelProgram.refused,
       log,
       onAct: (act) => tell.act(act),
-      onUp() {
+      onUp(pid) {
+        order.oneBuffer(readsOneBuffer(pid))
         isUp(true)
         prime()
       },
       onDown: () => isUp(false),
       onGap: gap,
-      onLoss(stage, count) {
+      onLoss(stage, count, type) {
         lostEvents += count
         metrics.eventsLost.inc({ stage }, count)
+        if (type) metrics.eventsShed.inc({ type }, count)
       },
       onHeartbeat: clock.refresh,
       onRestart: () => metrics.probeRestarts.inc(),
@@ -174,7 +183,7 @@ export function openStream(options: {
   // What happens before the first word of the kernel side is told must have a name, too.
   prime()
   let telling = { act: order.push }
-  let running = probe(chunkSizes, telling)
+  let running = probe(telling)
   /** The one that is being attached to take over. */
   let successor: Probe | undefined
   let stopped = false
@@ -185,7 +194,7 @@ export function openStream(options: {
     // Whose it is must be known from its first act on.
     const next = { act: (act: Act) => (act.act === 'sensor' ? order.push(act) : handover.coming(act)) }
     telling.act = handover.leaving
-    successor = probe([chunk], next)
+    successor = probe(next)
     try {
       await successor.started
     } catch (error) {
@@ -208,10 +217,11 @@ export function openStream(options: {
     node,
     up: () => up,
     lostEvents: () => lostEvents,
+    gap,
     missing: () => kernelProgram.missing(interests),
     async want(wanted) {
       const before = interests
-      if (kernelProgram.text(wanted, chunk) === kernelProgram.text(before, chunk)) {
+      if (kernelProgram.text(wanted) === kernelProgram.text(before)) {
         interests = wanted
         return
       }

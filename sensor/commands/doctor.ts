@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs'
 import type { KubeConfig } from '@kubernetes/client-node'
 import { CoreV1Api } from '@kubernetes/client-node'
 import { allOf } from '../../bpf/interest.ts'
-import { chunkSizes } from '../../bpf/program.ts'
 import { tracepointsOf } from '../../bpf/tracepoints.ts'
 import { kubernetesFrom } from '../../enrich/kubernetes.ts'
 import { eventTypes } from '../event.ts'
@@ -37,18 +36,13 @@ const patience = 300_000
 /** The whole program, attached for a moment: what no list of requirements can promise. */
 async function trial(): Promise<Check> {
   const name = 'kernel probes'
-  let size = 0
   const quiet = { info() {}, warn() {}, debug() {} }
   const nothing = () => {}
   const everything = allOf(eventTypes)
   const kernelProgram = createKernelProgram({ tracepoints: tracepointsOf, onRefused: nothing })
   const since = performance.now()
   const probe = startProbe({
-    program(chunk) {
-      size = chunk
-      return kernelProgram.text(everything, chunk)
-    },
-    chunkSizes,
+    program: () => kernelProgram.text(everything),
     refused: kernelProgram.refused,
     startLimit: patience,
     log: quiet,
@@ -65,7 +59,7 @@ async function trial(): Promise<Check> {
     const seconds = ((performance.now() - since) / 1000).toFixed(1)
     const missing = kernelProgram.missing(everything)
     const but = missing.length > 0 ? `; not watched on this kernel: ${missing.join(', ')}` : ''
-    return { name, ok: true, found: `tracepoints, attached in ${seconds} s, ${size} bytes a chunk${but}` }
+    return { name, ok: true, found: `tracepoints, attached in ${seconds} s${but}` }
   } catch (error) {
     const found = error instanceof Error ? error.message.replaceAll('\n', '; ') : String(error)
     return {

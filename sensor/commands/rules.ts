@@ -13,7 +13,7 @@ import { phaseInWords } from '../../rules/phase.ts'
 import { nearest, RuleError } from '../../rules/problem.ts'
 import { type Proof, prove } from '../../rules/prove.ts'
 import type { Rule, RuleSet } from '../../rules/rule.ts'
-import { inWords, typesInWords } from '../../rules/words.ts'
+import { inWords, typesInWords, valuesBeside } from '../../rules/words.ts'
 
 interface Output {
   output: 'json' | 'pretty'
@@ -128,8 +128,9 @@ function runFields(options: Output): void {
   const width = Math.max(...rows.map(({ name }) => name.length))
   print(rows, options, ({ name, type, multiple, description, values, event_types }) => {
     const kind = `${type}${multiple ? '*' : ''}`.padEnd('boolean* '.length)
-    const choice = values ? ` One of ${values.join(', ')}.` : ''
-    return `${name.padEnd(width)}  ${kind} ${typesInWords(event_types).padEnd('every event but gap, posture'.length)}  ${description}${choice}`
+    const choice = valuesBeside({ description, values })
+    const told = choice.length > 0 ? ` One of ${choice.join(', ')}.` : ''
+    return `${name.padEnd(width)}  ${kind} ${typesInWords(event_types).padEnd('every event but gap, posture'.length)}  ${description}${told}`
   })
   if (options.output === 'pretty') process.stdout.write('* several values: any of them will do\n')
 }

@@ -7,9 +7,11 @@ import { interests } from '../../rules/interests.ts'
 import { loadRules, packPaths } from '../../rules/load.ts'
 import { splitAddress } from '../address.ts'
 import { type CaptureWriter, createCapture } from '../capture.ts'
+import { filesNamed, watchFiles } from '../changed-files.ts'
 import { type Config, loadConfig } from '../config.ts'
 import { createRedactor, openExporting } from '../exporting.ts'
 import { createJudge } from '../judge.ts'
+import { openPresence } from '../presence.ts'
 import { readiness } from '../readiness.ts'
 import { requirements } from '../requirements.ts'
 import { ending } from '../signals.ts'
@@ -67,6 +69,7 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
   })
   const stream = openStream({
     interests: interests(rules.rules),
+    everyType: capture !== undefined,
     config,
     log,
     metrics,
@@ -75,6 +78,13 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
       judge.judge(event)
       metrics.eventLatency.observe(Math.max(0, Date.now() - event.time) / 1000)
     },
+  })
+
+  const presence = openPresence({
+    file: config.presenceFile,
+    now: Date.now,
+    gap: stream.gap,
+    complain: (err) => log.warn({ err }, 'presenceFile: not written; the next sensor can not tell that this one ended'),
   })
 
   /** What is watched through what, and what of it isn't: known when the kernel has taken the program. */
@@ -89,17 +99,24 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
   }
 
   // Where events are rare, what was awaited in vain is told by the clock. An event that comes first tells the same.
-  const ticking = setInterval(() => judge.advance(Date.now()), tick)
+  const ticking = setInterval(() => {
+    judge.advance(Date.now())
+    if (stream.up()) presence.seeing()
+  }, tick)
 
   let server: MetricsServer | undefined
   const stop = async () => {
     clearInterval(ticking)
+    files?.close()
+    if (stream.up()) presence.leaving()
     await stream.stop()
     await Promise.all([exporting.close(closeWithin), closeCapture(capture, log), server?.close()])
   }
   const reload = async () => {
     try {
+      files?.known()
       const next = read()
+      named = filesNamed(next, options)
       const nextRules = await rulesOf(next)
       const nextRedact = createRedactor(next, metrics)
       await stream.want(interests(nextRules.rules))
@@ -119,6 +136,9 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
   const onHangup = () => {
     reloaded = reloaded.then(reload)
   }
+
+  let named = filesNamed(config, options)
+  const files = config.watchFiles === false ? undefined : watchFiles({ paths: () => named, changed: onHangup })
 
   const end = ending(options.duration, stream.started)
   process.on('SIGHUP', onHangup)

@@ -1,5 +1,5 @@
 /**
- * Alerts into the spool, out of it and to a receiver: `npm run bench:export`.
+ * Alerts into the spool, out of it and to a receiver: `npm run bench:export`, `--quick`, `--json FILE`.
  *
  * Each rate stands beside the least that could do it in this process (a JSON line appended to a file, a line read and
  * parsed), so that the ratio says what order, checksum, severity files and cursors cost. Latency is from the moment when the
@@ -20,16 +20,18 @@ import { type WebhookConfig, webhook } from '../../exporters/webhook.ts'
 import { type Alert, severities } from '../../sensor/alert.ts'
 import { checks } from '../../sensor/requirements.ts'
 import { sampleAlert } from '../exporters/sample.ts'
+import { type Figure, options, tell } from './figures.ts'
 import { kernelLatencies } from './kernel-latencies.ts'
 
-const count = 20_000
+const { quick, json } = options()
+const count = quick ? 4_000 : 20_000
 const rate = 100
-const seconds = 10
+const seconds = quick ? 3 : 10
 
 const folder = mkdtempSync(join(tmpdir(), 'nightjar-bench-'))
 const silent = { info() {}, warn() {}, error() {} }
 const common = { maxBytes: 256 * 1024 * 1024, maxAge: 86_400_000, log: silent, patience: 0 }
-const say = (line: string) => process.stdout.write(`${line}\n`)
+const figures: Figure[] = []
 
 const sample = sampleAlert()
 const alerts: Alert[] = Array.from({ length: count }, (_, index) => ({
@@ -46,11 +48,9 @@ async function rateOf(work: () => unknown): Promise<number> {
   return (count / (performance.now() - began)) * 1000
 }
 
-const figure = (value: number) => Math.round(value).toLocaleString('en').padStart(9)
-const compare = (what: string, value: number, baseline: string, of: number) =>
-  say(
-    `${what.padEnd(34)} ${figure(value)} alerts/s   ${(of / value).toFixed(1)}x the time of ${baseline} (${figure(of).trim()}/s)`,
-  )
+const measured = (what: string, figure: string, value: number, more: Pick<Figure, 'target' | 'baseline'> = {}) => {
+  figures.push({ what, figure, value, ...more })
+}
 
 async function spoolRates() {
   const lines = openSync(join(folder, 'lines'), 'a')
@@ -79,11 +79,15 @@ async function spoolRates() {
   })
   again?.close()
   await second.close()
-  compare('into the spool', into, 'appended JSON lines', bareIn)
-  compare('out of the spool', out, 'lines read and parsed', bareOut)
-  say(
-    `${'recovery at the start'.padEnd(34)} ${figure(recovery)} ms for ${count} alerts, ${Math.round((count * size) / 2 ** 20)} MiB`,
-  )
+  const alone = 'appending JSON lines'
+  measured('put alerts into the spool', 'alerts/s', into, {
+    baseline: { what: alone, value: bareIn },
+    target: '>= 2,000',
+  })
+  const reading = { what: 'reading and parsing lines', value: bareOut }
+  measured('take alerts out of the spool', 'alerts/s', out, { baseline: reading, target: '>= 2,000' })
+  const mebibytes = Math.round((count * size) / 2 ** 20)
+  measured(`open a spool of ${count} alerts, ${mebibytes} MiB`, 'ms', recovery, { target: '<= 5,000' })
 }
 
 /** A server that notes when it has which alert. */
@@ -123,17 +127,21 @@ async function deliveryRate(what: string, config: Partial<WebhookConfig>) {
   const began = performance.now()
   for (const alert of alerts.slice(0, wanted)) dispatch.send(alert)
   await soc.has(wanted)
-  say(
-    `${what.padEnd(34)} ${figure((wanted / (performance.now() - began)) * 1000)} alerts/s   spool, HTTP and the server that parses it`,
-  )
+  measured(what, 'alerts/s', (wanted / (performance.now() - began)) * 1000)
   await dispatch.close(1000)
   await soc.close()
 }
 
-function sayLatency(what: string, list: number[]) {
-  const at = (part: number) => `${(list[Math.floor(list.length * part)] ?? 0).toFixed(2)} ms`
-  const figures = `p50 ${at(0.5)}   p99 ${at(0.99)}   worst ${at(1 - 1 / list.length)}`
-  say(`${`latency at ${rate}/s, ${what}`.padEnd(44)} ${figures}`)
+/** Of a list in ascending order. */
+function quantiles(what: string, list: readonly number[], bare?: readonly number[]) {
+  const at = (list: readonly number[], part: number) => list[Math.floor(list.length * part)] ?? Number.NaN
+  for (const [name, part] of [
+    ['p50', 0.5],
+    ['p99', 0.99],
+  ] as const) {
+    const baseline = bare && { what: 'a bare POST', value: at(bare, part) }
+    measured(`${what}, ${rate} alerts/s`, `${name}, ms`, at(list, part), { ...(baseline && { baseline }) })
+  }
 }
 
 /** At a steady rate; milliseconds from raised to arrived, in ascending order. */
@@ -167,19 +175,22 @@ async function latency() {
   const spooled = await latencies(dispatch.send, soc.arrived)
   await dispatch.close(1000)
   await soc.close()
-  sayLatency('bare POST', bare)
-  sayLatency('by way of the spool', spooled)
+  quantiles('from raised to arrived, by way of the spool', spooled, bare)
 }
 
 try {
-  say(`${count} alerts of ${size} bytes`)
   await spoolRates()
-  await deliveryRate('delivered, one a request', {})
-  await deliveryRate('delivered, 100 a request', { batch: { size: 100, wait: '50ms' } })
+  await deliveryRate('deliver to a server that parses, one a request', {})
+  await deliveryRate('deliver to a server that parses, 100 a request', { batch: { size: 100, wait: '50ms' } })
   await latency()
   const missing = (await checks()).filter(({ ok }) => ok === false)
-  if (missing.length > 0) say(`not measured from the kernel on: ${missing.map(({ name }) => name).join(', ')}`)
-  else sayLatency('kernel event to receiver', await kernelLatencies(folder, rate, rate * seconds))
+  if (missing.length === 0)
+    quantiles('from the kernel’s time of an exec to arrived', await kernelLatencies(folder, rate, rate * seconds))
+  else
+    process.stderr.write(
+      `not measured from the kernel on, for want of: ${missing.map(({ name }) => name).join(', ')}\n`,
+    )
+  tell(figures, json)
 } finally {
   rmSync(folder, { recursive: true })
 }

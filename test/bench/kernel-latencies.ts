@@ -75,7 +75,7 @@ async function startSensor(folder: string, directory: string, url: string): Prom
     '--config',
     config,
   ]
-  const sensor = spawn(process.execPath, [main, 'run', ...options], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const sensor = spawn(main, ['run', ...options], { stdio: ['ignore', 'ignore', 'pipe'] })
   const exited = once(sensor, 'exit')
   let log = ''
   await new Promise<void>((resolve, reject) => {

@@ -1,5 +1,5 @@
 /**
- * What redaction costs an alert, beside writing it as JSON: npm run bench:redaction
+ * What redaction costs an alert, beside writing it as JSON: `npm run bench:redaction`, `--quick`, `--json FILE`.
  *
  * Ordinary command lines, each with eight parents; then texts that are all beginnings of secrets, in growing sizes: the
  * time must grow as they do.
@@ -7,6 +7,7 @@
 import { redactor } from '../../exporters/redaction.ts'
 import { ordinaryCommands } from '../exporters/ordinary-commands.ts'
 import { sampleAlert } from '../exporters/sample.ts'
+import { type Figure, options, tell } from './figures.ts'
 
 const redact = redactor({}, () => {})
 const process = (line: string) => ({
@@ -29,31 +30,42 @@ function cost(times: number, work: (round: number) => unknown): number {
 }
 const alert = (round: number) => alerts[round % alerts.length]
 
+const { quick, json } = options()
+const times = quick ? 300 : 3000
+const figures: Figure[] = []
+
 for (const warm of [true, false]) {
-  const writing = cost(3000, (round) => JSON.stringify(alert(round)))
-  const redacting = cost(3000, (round) => redact(alert(round) ?? sampleAlert()))
+  const writing = cost(times, (round) => JSON.stringify(alert(round)))
+  const redacting = cost(times, (round) => redact(alert(round) ?? sampleAlert()))
   if (warm) continue
-  console.log(
-    `an alert with eight parents: ${redacting.toFixed(0)} µs to redact, ${writing.toFixed(0)} µs to write as JSON`,
-  )
+  figures.push({
+    what: 'redact an alert with eight parents',
+    figure: 'us',
+    value: redacting,
+    baseline: { what: 'writing it as JSON', value: writing },
+    target: '<= 1,000',
+  })
 }
 
-const sizes = [65_536, 262_144, 1_048_576]
-console.log(`texts of ${sizes.map((size) => `${size / 1024} KiB`).join(', ')}:`)
-for (const piece of [
-  'password',
-  'eyJ',
-  '://a:',
-  'authorization: ',
-  '"password":"',
-  'bearer ',
-  'mysql -p',
-  "'",
-  'a:a@',
-]) {
-  const costs = sizes.map((size) => {
-    const message = piece.repeat(size / piece.length)
-    return cost(3, () => redact(sampleAlert({ message }))) / 1000
+const [small, large] = [65_536, quick ? 262_144 : 1_048_576]
+const beginnings = ['password', 'eyJ', '://a:', 'authorization: ', '"password":"', 'bearer ', 'mysql -p', "'", 'a:a@']
+const [slowest] = beginnings
+  .map((piece) => {
+    const [ofSmall = 0, ofLarge = 0] = [small, large].map((size) => {
+      const message = piece.repeat(size / piece.length)
+      return cost(3, () => redact(sampleAlert({ message }))) / 1000
+    })
+    return { piece, ofLarge, ifLinear: (ofSmall * large) / small }
   })
-  console.log(`  ${JSON.stringify(piece).padEnd(18)} ${costs.map((ms) => `${ms.toFixed(1)} ms`.padStart(10)).join('')}`)
+  .toSorted((one, other) => other.ofLarge - one.ofLarge)
+if (slowest) {
+  const { piece, ofLarge, ifLinear } = slowest
+  figures.push({
+    what: `redact ${large / 1024} KiB of beginnings of secrets, the slowest of ${beginnings.length} (${JSON.stringify(piece)})`,
+    figure: 'ms',
+    value: ofLarge,
+    baseline: { what: `what ${small / 1024} KiB promise`, value: ifLinear },
+    target: '<= 2,000',
+  })
 }
+tell(figures, json)

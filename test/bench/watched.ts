@@ -28,19 +28,22 @@ const main = join(import.meta.dirname, '../../sensor/main.ts')
 const ticks = 100
 
 /** utime and stime, proc_pid_stat(5); the command before them may hold spaces and parentheses. */
-function worked(pid: number): number {
+export function worked(pid: number): number {
   const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
   return (Number(fields[11]) + Number(fields[12])) / ticks
 }
 
-const resident = (pid: number): number =>
+export const resident = (pid: number): number =>
   Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024
 
-/** Starts `nightjar run` with all shipped rules; `path` is put before PATH, to find another bpftrace. */
-export async function watch(path: string | undefined, args: readonly string[] = []): Promise<Watched> {
+/**
+ * Starts `nightjar run` with all shipped rules, by its own first line, which says how V8 is started; `path` is put before
+ * PATH, to find another bpftrace.
+ */
+export async function watch(path: string | undefined): Promise<Watched> {
   const since = performance.now()
-  const child = spawn(process.execPath, [...args, main, 'run', '--output', 'none', '--metrics', '127.0.0.1:0'], {
+  const child = spawn(main, ['run', '--output', 'none', '--metrics', '127.0.0.1:0'], {
     env: { ...process.env, KUBECONFIG: '', ...(path && { PATH: `${path}:${process.env.PATH}` }) },
     stdio: ['ignore', 'ignore', 'pipe'],
   })

@@ -6,7 +6,7 @@ import { eventTypes } from '../../sensor/event.ts'
 
 const code = (text: string) => text.replaceAll(/^\s*\/\/.*$/gm, '')
 const made = (name: string, pageSize?: number) =>
-  code(program(allOf(eventTypes), 64, undefined, architectureOf(name, pageSize)))
+  code(program(allOf(eventTypes), undefined, architectureOf(name, pageSize)))
 const calls = (text: string) =>
   new Set([...text.matchAll(/syscalls:sys_(?:enter|exit)_(\w+)/g)].map(([, call]) => call))
 

@@ -7,7 +7,7 @@ import { eventTypes } from '../../sensor/event.ts'
 import { createKernelProgram } from '../../sensor/kernel-program.ts'
 
 const all = allOf(eventTypes)
-const whole = program(all, 64)
+const whole = program(all)
 const lineOf = (text: string) => whole.split('\n').findIndex((line) => line.includes(text)) + 1
 const refused = (...complaint: string[]) => {
   const block = refusedBlock(whole, complaint)
@@ -49,10 +49,6 @@ describe('what bpftrace refuses is found in what it says', () => {
   test.each([
     ['without which nothing works', 'ERROR: Error loading program: tracepoint:sched:sched_process_exec (try -v)'],
     ['that is not named', 'ERROR: something else went wrong'],
-    [
-      'where smaller chunks may help',
-      'ERROR: Looks like the BPF stack limit of 512 bytes is exceeded by tracepoint:a:b',
-    ],
   ])('nothing is left out %s', (_, line) => {
     expect(refused(line)).toBeUndefined()
   })
@@ -73,7 +69,7 @@ describe('blocks', () => {
     const needed = blocksOf(whole).filter((block) => block.needed)
     expect(needed).toEqual(expect.arrayContaining([expect.objectContaining({ fragment: 'exec' })]))
     expect(new Set(needed.map(({ fragment }) => fragment))).toEqual(
-      new Set(blocksOf(program(allOf([]), 64)).map(({ fragment }) => fragment)),
+      new Set(blocksOf(program(allOf([]))).map(({ fragment }) => fragment)),
     )
   })
 })
@@ -117,13 +113,13 @@ describe('what a kernel can not show', () => {
     const told: string[] = []
     const kernelProgram = createKernelProgram({ tracepoints: () => undefined, onRefused: (name) => told.push(name) })
     const line = 'ERROR: Error loading program: tracepoint:task:task_newtask (try -v)'
-    expect(kernelProgram.refused(kernelProgram.text(all, 64), [line])).toBe(true)
+    expect(kernelProgram.refused(kernelProgram.text(all), [line])).toBe(true)
     expect(told).toEqual(['namespace (tracepoint:task:task_newtask)'])
     expect(kernelProgram.missing(all)).toEqual(told)
     expect(kernelProgram.missing(allOf(['connect']))).toEqual([])
     // What is left at that probe is the fork, without which nothing works.
-    expect(kernelProgram.refused(kernelProgram.text(all, 64), [line])).toBe(false)
-    expect(kernelProgram.text(all, 256)).not.toContain(
+    expect(kernelProgram.refused(kernelProgram.text(all), [line])).toBe(false)
+    expect(kernelProgram.text(all)).not.toContain(
       '---- namespace\n// namespace: a process makes new namespaces\ntracepoint:task',
     )
   })

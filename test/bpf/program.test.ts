@@ -4,17 +4,13 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { allOf } from '../../bpf/interest.ts'
-import { chunkSizes, program } from '../../bpf/program.ts'
+import { program } from '../../bpf/program.ts'
 import { limits, parts, records, sections } from '../../bpf/records.ts'
 import { decodeLine } from '../../sensor/decoder.ts'
 import { type EventType, eventTypes } from '../../sensor/event.ts'
 
 const bpf = join(import.meta.dirname, '../../bpf')
 const all = allOf(eventTypes)
-const every = chunkSizes.flatMap((chunk) => [
-  { chunk, types: [...eventTypes] },
-  { chunk, types: [] },
-])
 const code = (text: string) => text.replaceAll(/^\s*\/\/.*$/gm, '')
 const printed = (text: string) => [...code(text).matchAll(/printf\("([^"]*)\\n", (.*)\);/g)]
 /** How many arguments a call has: the commas that are in no bracket of their own, and one. */
@@ -25,8 +21,8 @@ const argumentsIn = (text: string): number => {
 const opens = ['open', 'openat', 'openat2', 'creat'].map((call) => `tracepoint:syscalls:sys_exit_${call}`)
 const probes = (text: string) => [...code(text).matchAll(/^(?:BEGIN$|[a-z]+:[\w:*]+)/gm)].map(([probe]) => probe)
 
-describe.each(every)('the program for $types in chunks of $chunk bytes', ({ chunk, types }) => {
-  const text = program(allOf(types), chunk)
+describe.each([[[...eventTypes]], [[]]])('the program for %j', (types) => {
+  const text = program(allOf(types))
 
   test('holds no placeholder', () => {
     expect(text).not.toMatch(/\{\{|\}\}/)
@@ -43,23 +39,18 @@ describe.each(every)('the program for $types in chunks of $chunk bytes', ({ chun
     expect(count('(')).toBe(count(')'))
   })
 
-  test('steps through texts by the chunk', () => {
-    const steps = [...code(text).matchAll(/\$at = \$at \+ (\w+);/g)].map(([, step]) => step)
-    expect(new Set(steps)).toEqual(new Set([String(chunk)]))
-  })
-
   test('prints nothing but records that the decoder reads', () => {
     const lines = printed(text)
     expect(lines.length).toBe(code(text).split('printf').length - 1)
     for (const [, format = '', values = ''] of lines) {
-      const line = format.replaceAll('%rh', '2f 00 ff').replaceAll(/%ll[du]/g, '7')
+      const line = format.replaceAll('%rh', '2f 00 ff').replaceAll(/%ll[dux]/g, '7')
       expect(decodeLine(line), format).toBeDefined()
       expect(argumentsIn(values), format).toBe(format.split('%').length - 1)
     }
   })
 
-  test('prints bytes as hex alone: no %s and no %r', () => {
-    for (const [, format = ''] of printed(text)) expect(format).toMatch(/^[A-Za-z]( %lld| %llu| %rh)+$/)
+  test('prints numbers and hex alone: no %s and no %r', () => {
+    for (const [, format = ''] of printed(text)) expect(format).toMatch(/^[A-Za-z]( %lld| %llu| %llx| %rh)+$/)
   })
 
   test('counts each part of an event, and only the parts', () => {
@@ -70,7 +61,7 @@ describe.each(every)('the program for $types in chunks of $chunk bytes', ({ chun
 })
 
 test('every fragment in the folder is in the whole program', () => {
-  const text = program(all, 64)
+  const text = program(all)
   for (const file of readdirSync(bpf).filter((name) => name.endsWith('.bt'))) {
     const attached = probes(readFileSync(join(bpf, file), 'utf8').replace('FLUSH_MS', '2'))
     expect(attached.length, file).toBeGreaterThan(0)
@@ -79,12 +70,12 @@ test('every fragment in the folder is in the whole program', () => {
 })
 
 test('every record of the table is printed by the whole program', () => {
-  const tags = printed(program(all, 64)).map(([, format = '']) => format.charAt(0))
+  const tags = printed(program(all)).map(([, format = '']) => format.charAt(0))
   expect(new Set(tags)).toEqual(new Set(Object.values(records).map(({ tag }) => tag)))
 })
 
 describe('only what a rule is on is watched', () => {
-  const always = probes(program(allOf([]), 64))
+  const always = probes(program(allOf([])))
 
   test('who the sensor is, forks, execs, exits, cgroups, the heartbeat and the flush always', () => {
     expect(always).toEqual([
@@ -124,13 +115,13 @@ describe('only what a rule is on is watched', () => {
     ['gap', []],
     ['posture', []],
   ])('a rule on %s adds %j', (type, added) => {
-    expect(probes(program(allOf([type]), 64)).toSorted()).toEqual([...always, ...added].toSorted())
+    expect(probes(program(allOf([type]))).toSorted()).toEqual([...always, ...added].toSorted())
   })
 })
 
 // bpftrace 0.17 puts the code of two such blocks one behind the other, which the kernel refuses.
 test('two blocks that have a probe in common have all of them in common', () => {
-  const lists = [...code(program(all, 64)).matchAll(/^(?:tracepoint:\S+\n)+/gm)].map(([list]) => list)
+  const lists = [...code(program(all)).matchAll(/^(?:tracepoint:\S+\n)+/gm)].map(([list]) => list)
   for (const list of lists) {
     const ones = list.split(/,?\n/).filter((one) => one !== '')
     for (const other of lists)
@@ -139,11 +130,11 @@ test('two blocks that have a probe in common have all of them in common', () => 
 })
 
 test('limits and sections that user space reads by are those that the kernel side is made with', () => {
-  const text = code(program(all, 64))
-  expect(text).toContain(`while ($at < ${limits.ARGS_MAX})`)
+  const text = code(program(all))
+  expect(text).toContain(`while ($sent < (uint64)${limits.ARGS_MAX} + 8)`)
   expect(text).toContain(`while ($i < ${limits.PATH_STEPS})`)
   expect(text).toContain(`while ($i < ${limits.CGROUP_DEPTH})`)
-  expect(text).toContain(`while ($at < ${limits.CGROUP_NAME_MAX})`)
+  expect(text).toContain(`while ($sent < (uint64)${limits.CGROUP_NAME_MAX} + 8)`)
   const printedSections = [...text.matchAll(/printf\("t [^"]*", \$ts, \$t->pid, (\d+),/g)].map(([, section]) => section)
   expect(new Set(printedSections)).toEqual(new Set(Object.values(sections).map(String)))
 })
@@ -163,11 +154,11 @@ describe('a fragment with a mistake is refused', () => {
     expect(text).toContain(from)
     writeFileSync(join(folder, file), text.replace(from, to))
     const copy: typeof import('../../bpf/program.ts') = await import(pathToFileURL(join(folder, 'program.ts')).href)
-    return copy.program(all, 64)
+    return copy.program(all)
   }
 
   test('the copy as it is assembles to the same program', async () => {
-    await expect(assemble('exit.bt', 'exit', 'exit')).resolves.toBe(program(all, 64))
+    await expect(assemble('exit.bt', 'exit', 'exit')).resolves.toBe(program(all))
   })
 
   test('a record that is not in the table', async () => {
@@ -199,7 +190,7 @@ describe('a fragment with a mistake is refused', () => {
 })
 
 test('what is printed whole is flushed: each head marks that something waits, and no part does', () => {
-  const lines = program(all, 64)
+  const lines = program(all)
     .split('\n')
     .filter((line) => line.includes('printf('))
   const isHead = (line: string) => !line.includes('$parts = $parts + 1;')

@@ -43,16 +43,16 @@ describe('a program is made for the tracepoints that the kernel has', () => {
   })
 
   test('one that has everything gets everything', () => {
-    const all = program(allOf(eventTypes), 64)
+    const all = program(allOf(eventTypes))
     const everything = { has: () => true } as unknown as ReadonlySet<string>
     expect(fitting(all, () => everything)).toBe(all)
   })
 
   test('one without system calls for modules still gets all that is not about modules', () => {
     const everything = { has: () => true } as unknown as ReadonlySet<string>
-    const text = fitting(program(allOf(eventTypes), 64), (name) => (name.endsWith('_module') ? undefined : everything))
+    const text = fitting(program(allOf(eventTypes)), (name) => (name.endsWith('_module') ? undefined : everything))
     const code = (source: string) => source.replaceAll(/^\s*(\/\/.*)?\n/gm, '')
-    expect(code(text)).toBe(code(program(allOf(eventTypes.filter((type) => type !== 'module')), 64)))
+    expect(code(text)).toBe(code(program(allOf(eventTypes.filter((type) => type !== 'module')))))
   })
 })
 

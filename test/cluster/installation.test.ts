@@ -417,18 +417,22 @@ test('bpftrace, killed in its pod, is back within 30 s, and the gap itself is al
   const restarts = await metric('nightjar_probe_restarts_total')
   const killed = (await inAgent('sh', '-c', kill)).trimEnd().split('\n').map(Number)
   expect(killed).toHaveLength(1)
-  const { alert, arrived } = await receiver.first(
-    ({ rule, k8s, time }) =>
-      rule.id === 'sensor-gap' && k8s?.node?.name === node && Date.parse(time) > (killed[0] ?? Number.NaN),
-  )
-  expect(alert.gap?.reason).toBe('probe_exited')
-  expect(alert.gap?.detail).toContain('SIGKILL')
-  // Compiling what all shipped packs ask for takes most of it.
-  const away = arrived - (killed[0] ?? 0)
-  expect(away).toBeLessThan(30_000)
+  const killedAt = killed[0] ?? Number.NaN
+  // Another gap may be told meanwhile, such as events that a busy kernel had no room for.
+  const isTheGap = ({ rule, k8s, time, gap }: Alert) =>
+    rule.id === 'sensor-gap' &&
+    k8s?.node?.name === node &&
+    Date.parse(time) > killedAt &&
+    gap?.reason === 'probe_exited' &&
+    gap.detail?.includes('SIGKILL') === true
+  const { alert, arrived } = await receiver.first(isTheGap, 30_000)
+  const away = arrived - killedAt
+  expect((alert.gap?.seconds ?? 0) * 1000).toBeGreaterThan(0)
   expect((alert.gap?.seconds ?? 0) * 1000).toBeLessThan(away + 1000)
+  // The alert may be of a gap that goes on. Detaching the old probes and compiling for all shipped packs take most of it.
+  const left = Math.max(1, killedAt + 30_000 - Date.now())
+  await expect.poll(() => metric('nightjar_probe_up'), { timeout: left }).toBe(1)
   expect(await metric('nightjar_probe_restarts_total')).toBe(restarts + 1)
-  expect(await metric('nightjar_probe_up')).toBe(1)
   await apply([momentaryJob('after-the-gap', node)])
   await receiver.first(isIn('after-the-gap'))
 })

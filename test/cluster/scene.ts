@@ -20,10 +20,10 @@ import type {
 export const image = process.env.NIGHTJAR_IMAGE ?? ''
 
 /** As the chart's values have it: what is after the last colon is the tag, or the digest, or a registry's port. */
-export function imageValues() {
-  const at = image.lastIndexOf(':')
-  const tagged = at > image.lastIndexOf('/')
-  return { repository: tagged ? image.slice(0, at) : image, tag: tagged ? image.slice(at + 1) : 'latest' }
+export function imageValues(reference = image) {
+  const at = reference.lastIndexOf(':')
+  const tagged = at > reference.lastIndexOf('/')
+  return { repository: tagged ? reference.slice(0, at) : reference, tag: tagged ? reference.slice(at + 1) : 'latest' }
 }
 
 export const namespaces = {

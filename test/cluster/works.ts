@@ -10,7 +10,7 @@ export const mark = 'nightjar-mark'
 export const account = 'worker'
 export const role = 'arn:aws:iam::111122223333:role/worker'
 
-/** Matches the marks; without a window each is told by itself. */
+/** Matches the marks; those of one program in one container are folded after the tenth. */
 export const markRules = {
   pack: 'marks',
   version: '1',
@@ -19,7 +19,10 @@ export const markRules = {
       id: 'marked',
       name: 'A mark',
       on: ['exec'],
-      when: { 'process.name': { in: ['sh', 'dash', 'bash'] }, 'process.command_line': { contains: `${mark} ` } },
+      when: {
+        'process.name': { regex: '^(sh|dash|bash|tick-[0-9]+)$' },
+        'process.command_line': { contains: `${mark} ` },
+      },
       severity: 'info',
       message: '{process.command_line}',
       tests: [],
@@ -63,6 +66,15 @@ export const accounts = (): object[] => [
     automountServiceAccountToken: false,
   },
 ]
+
+/** Gives the account of most of them a right that is worth something. */
+export const sharedRights = (): object => ({
+  apiVersion: 'rbac.authorization.k8s.io/v1',
+  kind: 'RoleBinding',
+  metadata: { name: 'shared', namespace: works },
+  roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'edit' },
+  subjects: [{ kind: 'ServiceAccount', name: account, namespace: works }],
+})
 
 export const spiffeKind = 'clusterspiffeids.spire.spiffe.io'
 
@@ -217,15 +229,16 @@ export const manifold = (node: string): V1Pod => ({
   ),
 })
 
-/** Leaves a numbered mark about every second, `count` of them. */
-export const ticking = (node: string, count: number): V1Pod => ({
-  apiVersion: 'v1',
-  kind: 'Pod',
-  metadata: metadata('ticking'),
-  spec: spec(node, [
-    ofImage('app', ['bash', '-c', `for i in $(seq ${count}); do sh -c ": ${mark} tick $i"; sleep 1; done; ${stays}`]),
-  ]),
-})
+/** Leaves a numbered mark about every second, `count` of them, each by a program of its own: none is folded. */
+export const ticking = (node: string, count: number): V1Pod => {
+  const tick = `cp /bin/sh /tmp/tick-$i; /tmp/tick-$i -c ": ${mark} tick $i"; rm /tmp/tick-$i`
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: metadata('ticking'),
+    spec: spec(node, [ofImage('app', ['bash', '-c', `for i in $(seq ${count}); do ${tick}; sleep 1; done; ${stays}`])]),
+  }
+}
 
 /** Its container ends after so many seconds, and the kubelet starts another, whether the API server is there or not. */
 export const returning = (node: string, seconds: number): V1Pod => ({

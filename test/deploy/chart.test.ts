@@ -1,37 +1,28 @@
-import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
-
-const repository = resolve(import.meta.dirname, '../..')
-const chart = join(repository, 'deploy/helm/nightjar')
-const helm = (command: readonly string[], values: unknown = {}) =>
-  spawnSync('helm', [...command, '--namespace', 'nightjar', '--values', '-'], {
-    encoding: 'utf8',
-    input: JSON.stringify(values),
-  })
-
-// helm is no npm package. CI has it; elsewhere a machine without it can still run every other test.
-const hasHelm = spawnSync('helm', ['version']).status === 0
-const charted = (claim: string, check: () => void) =>
-  test(claim, ({ skip }) => {
-    skip(!hasHelm && !process.env.CI, 'helm is not on PATH')
-    check()
-  })
+import { made } from '../../deploy/manifests.ts'
+import { chart, charted, helm, repository } from './helm.ts'
 
 type Mount = { name: string; mountPath: string; readOnly?: boolean }
 type Container = {
+  image: string
   args: string[]
   ports: { containerPort: number }[]
   securityContext: Record<string, unknown>
+  resources: { requests?: object; limits?: object }
   volumeMounts: Mount[]
-}
+} & Record<`${'startup' | 'liveness' | 'readiness'}Probe`, { httpGet: { path: string }; [seconds: string]: unknown }>
 type Pod = {
   hostPID?: boolean
   hostNetwork?: boolean
   hostIPC?: boolean
   tolerations?: unknown
+  priorityClassName?: string
+  automountServiceAccountToken?: boolean
+  terminationGracePeriodSeconds?: number
+  securityContext?: Record<string, unknown>
   containers: [Container]
   volumes: { name: string; hostPath?: unknown }[]
 }
@@ -39,6 +30,7 @@ type Manifest = {
   kind: string
   metadata: { name: string; namespace?: string }
   data: Record<string, string>
+  value?: number
   rules: { apiGroups: string[]; resources: string[]; verbs: string[] }[]
   spec: { template: { metadata: { annotations: Record<string, string> }; spec: Pod } }
 }
@@ -136,6 +128,7 @@ charted("the values' config is the configuration, over the few defaults that a p
     exporters: { stdout: { format: 'json' }, webhooks: [webhook] },
     kubernetes: { enabled: 'auto', clusterName: 'prod' },
     metrics: { address: '0.0.0.0:9464' },
+    presenceFile: '/var/lib/nightjar/presence',
   })
 })
 
@@ -162,16 +155,109 @@ charted('another metrics address moves the port that probes and Prometheus use',
   expect(render({ config: { metrics: { address: '[::]:9999' } } }).container.ports[0]?.containerPort).toBe(9999)
 })
 
-charted('a changed configuration or rule rolls the pods', () => {
-  const checksum = (values: unknown) => render(values).template.metadata.annotations['checksum/config']
-  const checksums = [{}, { config: { builtinRules: false } }, { rules: { 'a.json': '{}' } }].map(checksum)
-  expect(new Set(checksums).size).toBe(checksums.length)
+charted('a changed configuration rolls the pods; changed rules do not: the sensor takes them over as it runs', () => {
+  const template = (values: unknown) => render(values).template
+  const rules = { 'a.json': '{}' }
+  expect(template({ config: { builtinRules: false } })).not.toEqual(template({}))
+  expect(template({ rules: { 'a.json': '{"pack":"a"}' } })).toEqual(template({ rules }))
+})
+
+charted(
+  'each container has requests, limits and a security context; the sensor has probes, the test needs none',
+  () => {
+    const { container, find } = render()
+    expect(container.resources).toEqual({ requests: { cpu: '50m', memory: '256Mi' }, limits: { memory: '1Gi' } })
+    const trial = find('Pod', 'nightjar-test').spec as unknown as Pod
+    expect(trial.containers[0].resources).toEqual({
+      requests: { cpu: '10m', memory: '64Mi' },
+      limits: { memory: '256Mi' },
+    })
+    expect(container).toMatchObject({
+      startupProbe: { httpGet: { path: '/healthz' } },
+      livenessProbe: { httpGet: { path: '/healthz' } },
+      readinessProbe: { httpGet: { path: '/readyz' } },
+    })
+  },
+)
+
+charted('helm test runs without rights: no token, no root, no capability, nothing to write', () => {
+  const { automountServiceAccountToken, securityContext, containers } = render().find('Pod', 'nightjar-test')
+    .spec as unknown as Pod
+  expect(automountServiceAccountToken).toBe(false)
+  expect(securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } })
+  expect(containers[0].securityContext).toEqual({
+    allowPrivilegeEscalation: false,
+    readOnlyRootFilesystem: true,
+    capabilities: { drop: ['ALL'] },
+  })
+})
+
+charted('the chart makes a PriorityClass above all that users run, unless another one is named', () => {
+  expect(render().find('PriorityClass').value).toBe(1_000_000_000)
+  expect(render().template.spec.priorityClassName).toBe('nightjar')
+  const named = render({ priorityClassName: 'system-node-critical' })
+  expect(named.kinds).not.toContain('PriorityClass')
+  expect(named.template.spec.priorityClassName).toBe('system-node-critical')
+})
+
+charted('a network policy lets in who scrapes, and out to DNS, the API server and the receivers', () => {
+  const peer = { namespaceSelector: { matchLabels: { team: 'monitoring' } } }
+  const receiver = { to: [{ ipBlock: { cidr: '192.0.2.0/24' } }], ports: [{ port: 8443, protocol: 'TCP' }] }
+  const values = {
+    enabled: true,
+    metricsFrom: [peer],
+    apiServer: { cidrs: ['198.51.100.7/32'], ports: [6443] },
+    egress: [receiver],
+  }
+  const trial = {
+    podSelector: {
+      matchLabels: { 'app.kubernetes.io/name': 'nightjar-test', 'app.kubernetes.io/instance': 'release' },
+    },
+  }
+  expect(render().kinds).not.toContain('NetworkPolicy')
+  expect(render({ networkPolicy: values }).find('NetworkPolicy').spec).toEqual({
+    podSelector: { matchLabels: { 'app.kubernetes.io/name': 'nightjar', 'app.kubernetes.io/instance': 'release' } },
+    policyTypes: ['Ingress', 'Egress'],
+    ingress: [{ ports: [{ port: 'metrics', protocol: 'TCP' }], from: [peer, trial] }],
+    egress: [
+      { ports: ['UDP', 'TCP'].map((protocol) => ({ port: 53, protocol })) },
+      { to: [{ ipBlock: { cidr: '198.51.100.7/32' } }], ports: [{ port: 6443, protocol: 'TCP' }] },
+      receiver,
+    ],
+  })
+})
+
+charted("the operator's alerts are those of deploy/prometheus/rules.yaml", () => {
+  const plain = parse(readFileSync(join(repository, 'deploy/prometheus/rules.yaml'), 'utf8'))
+  expect(render({ prometheusRule: { enabled: true } }).find('PrometheusRule').spec).toEqual(plain)
+})
+
+for (const [file, contents] of Object.entries(made))
+  charted(`deploy/${file} is what npm run manifests makes`, () => {
+    const found = readFileSync(join(repository, 'deploy', file), 'utf8')
+    const read = file.endsWith('.json') ? JSON.parse : String
+    expect(read(found)).toEqual(read(contents()))
+  })
+
+test('the plain manifests ask for no privileged container and no wildcard, and say the Pod Security level', () => {
+  const text = readFileSync(join(repository, 'deploy/manifests/nightjar.yaml'), 'utf8')
+  const objects: Manifest[] = parseAllDocuments(text).map((document) => document.toJS())
+  const of = (kind: string) => objects.find((object) => object.kind === kind)
+  expect(of('Namespace')?.metadata).toMatchObject({ labels: { 'pod-security.kubernetes.io/enforce': 'privileged' } })
+  expect(of('DaemonSet')?.spec.template.spec.containers[0].securityContext.privileged).toBe(false)
+  expect(of('ClusterRole')?.rules.flatMap((rule) => Object.values(rule).flat())).not.toContain('*')
+  expect(text).not.toContain('Helm')
 })
 
 charted('it asks for the Prometheus operator only where that is wanted', () => {
-  const operators = ['PrometheusRule', 'ServiceMonitor']
+  const operators = ['PrometheusRule', 'ServiceMonitor', 'PodMonitor']
   expect(render().kinds).not.toEqual(expect.arrayContaining(operators))
-  const both = { serviceMonitor: { enabled: true }, prometheusRule: { enabled: true } }
+  const both = {
+    serviceMonitor: { enabled: true },
+    podMonitor: { enabled: true },
+    prometheusRule: { enabled: true },
+    networkPolicy: { enabled: true },
+  }
   expect(render(both).kinds).toEqual(expect.arrayContaining(operators))
   expect(helm(['lint', '--strict', chart], { ...both, rules: { 'a.json': '{}' }, webhookSecrets: 'soc' }).status).toBe(
     0,

@@ -135,10 +135,10 @@ test('where the npm package `node` brought no binary, it fails and says what was
 })
 
 test('an npm that is too old is named, with the one that is needed', () => {
-  const tree = sourceTree({ npmVersion: '9.2.0' })
+  const tree = sourceTree({ npmVersion: '8.19.4' })
   const { status, stderr } = tree.run('--no-probe')
   expect(status).toBe(1)
-  expect(stderr).toContain('found npm 9.2.0, expected 10 or newer')
+  expect(stderr).toContain('found npm 8.19.4, expected 9 or newer')
   expect(tree.npmCalls()).toBe('')
 })
 

@@ -37,6 +37,7 @@ const signal = (target: number, ...numbers: number[]) =>
   ])
 
 const SIGHUP = 1
+const SIGUSR1 = 10
 const SIGCONT = 18
 const SIGSTOP = 19
 
@@ -53,6 +54,13 @@ describe('who goes for the sensor is told of', () => {
   kernelTest('stopping the sensor itself: as soon as it goes on', async () => {
     const alert = await alertOf('sensor-signalled', await signal(node, SIGSTOP, SIGCONT))
     expect(alert.target).toMatchObject({ pid: node, sensor: true })
+  })
+
+  kernelTest('asking it for a debugger, which it does not open', async () => {
+    const alert = await alertOf('sensor-signalled', await signal(node, SIGUSR1))
+    expect(alert).toMatchObject({ signal: { name: 'SIGUSR1' }, target: { pid: node, sensor: true } })
+    await sensor.log.first(({ msg }) => msg === 'a debugger was asked for, and is not opened')
+    expect(sensor.log.all.filter(({ msg }) => msg.startsWith('Debugger listening'))).toEqual([])
   })
 
   kernelTest('a thread of it, which is the same process', async () => {

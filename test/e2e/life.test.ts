@@ -1,8 +1,9 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect } from 'vitest'
+import { setTimeout } from 'node:timers/promises'
+import { afterEach, describe, expect, test } from 'vitest'
 import { act, kernelTest, nightjar, output, type Sensor, startSensor } from './sensor.ts'
 
 const sensors: Sensor[] = []
@@ -93,6 +94,31 @@ describe('the sensor lives, dies and comes back without a lie', () => {
       expect(line).toMatch(/^(# (HELP|TYPE) \S+ .*|[a-z0-9_]+(\{[^{}]*\})? \S+)$/)
   })
 
+  test('while bpftrace is being attached it is healthy, so that nobody restarts it for that, and not ready', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'nightjar-attaching-'))
+    const slow = '#!/bin/sh\n[ "$1" != --version ] || { echo bpftrace v0.23.2; exit; }\nexec sleep 60\n'
+    writeFileSync(join(directory, 'bpftrace'), slow, { mode: 0o755 })
+    const env = { PATH: `${directory}:${process.env.PATH}` }
+    const child = nightjar(['run', '--output', 'none', '--metrics', '127.0.0.1:0', '--no-builtin-rules'], { env })
+    const ended = output(child)
+    try {
+      const address = await new Promise<string>((resolve, reject) => {
+        child.stderr?.on('data', (text) => {
+          const [, found] = /"address":"([^"]+)"/.exec(String(text)) ?? []
+          if (found !== undefined) resolve(found)
+        })
+        ended.then(({ stderr }) => reject(new Error(stderr)))
+      })
+      const ask = async (page: string) => (await fetch(`http://${address}/${page}`)).status
+      expect(await ask('healthz')).toBe(200)
+      expect(await ask('readyz')).toBe(503)
+    } finally {
+      child.kill('SIGTERM')
+      await ended
+      rmSync(directory, { recursive: true })
+    }
+  })
+
   kernelTest('SIGHUP takes over new rules, keeps the old ones when the new are bad, and says why', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'nightjar-rules-'))
     const file = join(directory, 'own.json')
@@ -127,6 +153,58 @@ describe('the sensor lives, dies and comes back without a lie', () => {
       await sensor.log.first(({ msg }) => msg.includes('reloaded;'))
       await act('true', ['after'])
       await sensor.alerts.first(({ message }) => message === 'seen true after')
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
+  })
+
+  kernelTest('rules that change on disk hold soon, without a signal; bad ones leave the old in place', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'nightjar-rules-'))
+    const write = (name: string) => {
+      const rule = {
+        id: 'own',
+        name: 'Own',
+        description: 'A program.',
+        severity: 'low',
+        message: 'seen {process.command_line}',
+      }
+      const when = { 'process.command_args': name }
+      const pack = { pack: 'own', version: '1', rules: [{ ...rule, on: ['exec'], when }] }
+      writeFileSync(join(directory, 'own.json'), name === '' ? '{' : JSON.stringify(pack))
+    }
+    try {
+      write('one')
+      const sensor = await start({ args: ['--rules', directory] })
+      write('two')
+      await sensor.log.first(({ msg }) => msg.includes('reloaded;'))
+      await act('true', ['two'])
+      await sensor.alerts.first(({ message }) => message === 'seen true two')
+      write('')
+      await sensor.log.first(({ msg }) => msg.startsWith('not reloaded'))
+      await act('true', ['two', 'again'])
+      await sensor.alerts.first(({ message }) => message === 'seen true two again')
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
+  })
+
+  kernelTest('the time between two sensors is a gap that the second one tells', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'nightjar-presence-'))
+    const config = join(directory, 'config.json')
+    writeFileSync(config, JSON.stringify({ presenceFile: join(directory, 'presence') }))
+    try {
+      const first = await start({ args: ['--config', config] })
+      await expect.poll(() => existsSync(join(directory, 'presence'))).toBe(true)
+      expect(first.alerts.all.filter(({ gap }) => gap)).toEqual([])
+      await first.stop()
+      const left = Date.now()
+      // To be told from a sensor that takes over, an absence is three seconds or more.
+      await setTimeout(3000)
+      const second = await start({ args: ['--config', config] })
+      const { gap, rule, arrived } = await second.alerts.first(({ gap }) => gap?.reason === 'sensor_absent')
+      expect(rule.id).toBe('sensor-gap')
+      expect(gap?.seconds).toBeGreaterThan(3)
+      expect(gap?.seconds).toBeLessThan((arrived - left) / 1000 + 3)
     } finally {
       rmSync(directory, { recursive: true })
     }

@@ -3,13 +3,14 @@
  * faults that a real one won't show on demand. Its objects are the recorded ones.
  */
 import { readFileSync } from 'node:fs'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createSecureServer } from 'node:http2'
+import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
 import { KubeConfig, type KubernetesObject, type V1Job, type V1Pod, type V1ReplicaSet } from '@kubernetes/client-node'
 
 export type Asked = {
-  kind: 'list' | 'watch' | 'read'
+  kind: 'list' | 'watch' | 'read' | 'life'
   path: string
   query: URLSearchParams
   accept: string
@@ -55,7 +56,8 @@ export function recordedObject<T extends KubernetesObject>(file: string, name: s
 /** The recorded watch, line by line. */
 export const recordedWatch = () => readFileSync(join(fixtures, 'watch-pods.jsonl'), 'utf8').trimEnd().split('\n')
 
-export async function startApiServer(options: { pods?: V1Pod[] } = {}) {
+/** `tls`: it speaks HTTP/2 and nothing else, as a real one does with those who can; else HTTP/1.1 without TLS. */
+export async function startApiServer(options: { pods?: V1Pod[]; tls?: { key: string; cert: string } } = {}) {
   const readable = new Map<string, V1ReplicaSet | V1Job>()
   for (const one of recorded<V1ReplicaSet>('replicasets.json')) readable.set(pathOf('apps/v1', 'replicasets', one), one)
   for (const one of recorded<V1Job>('jobs.json')) readable.set(pathOf('batch/v1', 'jobs', one), one)
@@ -71,6 +73,7 @@ export async function startApiServer(options: { pods?: V1Pod[] } = {}) {
   let oldest = 0
   let pieceLength = Number.POSITIVE_INFINITY
   let silent: Asked['kind'] | undefined
+  let held: { kind: Asked['kind']; answers: (() => void)[] } | undefined
   let credentials: string | undefined
 
   for (const pod of options.pods ?? recorded<V1Pod>('pods.json')) pods.set(pod.metadata?.uid ?? '', pod)
@@ -78,15 +81,28 @@ export async function startApiServer(options: { pods?: V1Pod[] } = {}) {
     others.set(path, new Map(recorded<KubernetesObject>(file).map((object) => [keyOf(object), object])))
   }
 
-  const server = createServer((request, response) => {
+  const handle = (request: IncomingMessage, response: ServerResponse) => {
     const entry = understood(request)
     asked.push(entry)
     answer(entry, response)
     for (const listener of listeners) listener()
+  }
+  // node:http2 gives requests and responses of its own that can do what is needed of node:http's.
+  const server = options.tls
+    ? (createSecureServer(options.tls, handle as never) as unknown as Server)
+    : createServer(handle)
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
   })
 
-  function answer({ kind, path, query, authorization }: Asked, response: ServerResponse): void {
+  function answer({ kind, path, query, authorization }: Omit<Asked, 'accept' | 'at'>, response: ServerResponse): void {
     if (silent === kind) return
+    if (held?.kind === kind) {
+      held.answers.push(() => answer({ kind, path, query, authorization }, response))
+      return
+    }
     const refusal = refusing.find((one) => one.kind === kind && one.times > 0 && path.startsWith(one.path))
     if (credentials !== undefined && authorization !== credentials) {
       refuse(response, 401, {})
@@ -101,6 +117,8 @@ export async function startApiServer(options: { pods?: V1Pod[] } = {}) {
       send(response, 200, { kind: 'List', metadata: { resourceVersion: String(version) }, items })
     } else if (kind === 'watch') {
       openWatch(path, query, response)
+    } else if (kind === 'life') {
+      send(response, 200, 'ok')
     } else {
       const object = readable.get(path)
       if (object) send(response, 200, object)
@@ -162,12 +180,12 @@ export async function startApiServer(options: { pods?: V1Pod[] } = {}) {
 
   const kubeConfig = new KubeConfig()
   kubeConfig.loadFromClusterAndUser(
-    { name: 'test', server: `http://127.0.0.1:${port}`, skipTLSVerify: true },
+    { name: 'test', server: `${options.tls ? 'https' : 'http'}://127.0.0.1:${port}`, skipTLSVerify: true },
     { name: 'test', token: 'test-token' },
   )
 
   function stop(): Promise<void> {
-    server.closeAllConnections()
+    for (const socket of sockets) socket.destroy()
     return new Promise((done) => server.close(() => done()))
   }
 
@@ -248,9 +266,22 @@ export async function startApiServer(options: { pods?: V1Pod[] } = {}) {
     refuse(kind: Asked['kind'], times: number, status: number, headers: Record<string, string> = {}, path = ''): void {
       refusing.push({ kind, path, times, status, headers })
     },
+    /** Takes no new connections, and leaves its watches as they are: as after SIGTERM, for a minute. */
+    drain(): void {
+      server.close()
+    },
     /** Takes such requests and never answers. */
     ignore(kind: Asked['kind'] | undefined): void {
       silent = kind
+    },
+    /** Takes its time with such requests, until what is returned is called. */
+    hold(kind: Asked['kind']): () => void {
+      const mine = { kind, answers: [] as (() => void)[] }
+      held = mine
+      return () => {
+        held = undefined
+        for (const answer of mine.answers) answer()
+      }
     },
     /** From now on only requests with this Authorization are answered. */
     accept(authorization: string): void {
@@ -268,7 +299,8 @@ export type ApiServer = Awaited<ReturnType<typeof startApiServer>>
 function understood(request: IncomingMessage): Asked {
   const { pathname, searchParams } = new URL(request.url ?? '', 'http://test')
   const isCollection = pathname === podsPath || pathname in collections
-  const kind = !isCollection ? 'read' : searchParams.get('watch') === 'true' ? 'watch' : 'list'
+  const isWatch = searchParams.get('watch') === 'true'
+  const kind = pathname === '/livez' ? 'life' : !isCollection ? 'read' : isWatch ? 'watch' : 'list'
   const { accept = '', authorization = '' } = request.headers
   return { kind, path: pathname, query: searchParams, accept, authorization, at: performance.now() }
 }

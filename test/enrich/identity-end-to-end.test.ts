@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdirSync, readdirSync, rmdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type ApiServer as Client, openApiServer } from '../../enrich/api-server.ts'
 import { openCgroups } from '../../enrich/cgroups.ts'
 import { createEnricher, type Enricher } from '../../enrich/enricher.ts'
 import { type Pods, watchPods } from '../../enrich/pods.ts'
@@ -22,6 +23,7 @@ const containerId = (pod: typeof postgres) =>
 describe.skipIf(!canMakeCgroups)('from a real process to its service account (needs root and a cgroup2 mount)', () => {
   const own = `/nightjar-test-e2e-${process.pid}`
   let api: ApiServer
+  let client: Client
   let pods: Pods
   let enricher: Enricher
   let now = 1_000
@@ -34,8 +36,9 @@ describe.skipIf(!canMakeCgroups)('from a real process to its service account (ne
     ;({ changed, until } = changes())
     mkdirSync(hierarchy + own)
     api = await startApiServer({ pods: [payments] })
+    client = openApiServer(api.kubeConfig)
     pods = watchPods({
-      kubeConfig: api.kubeConfig,
+      api: client,
       nodeName: 'node-a',
       log: memoryLog(changed),
       clock: () => now,
@@ -61,6 +64,7 @@ describe.skipIf(!canMakeCgroups)('from a real process to its service account (ne
   afterEach(async () => {
     enricher.close()
     pods.close()
+    client.close()
     await api.stop()
     removeCgroup(hierarchy + own)
   })

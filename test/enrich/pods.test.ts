@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { KubeConfig } from '@kubernetes/client-node'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { type ApiServer as Client, openApiServer } from '../../enrich/api-server.ts'
 import { type Pods, watchPods } from '../../enrich/pods.ts'
 import { type ApiServer, recordedPod, recordedWatch, startApiServer } from './api-server.ts'
 import { changes, memoryLog } from './changes.ts'
@@ -15,6 +16,7 @@ const migrateId = 'ab9fd17f579f265158463d8aafddb81158de470a6ffd60b53e279e4631fb0
 const quick = { firstPause: 2, longestPause: 10 }
 
 let api: ApiServer
+let client: Client | undefined
 let pods: Pods | undefined
 let now = 1_000
 let { changed, until } = changes()
@@ -29,12 +31,15 @@ beforeEach(async () => {
 afterEach(async () => {
   pods?.close()
   pods = undefined
+  client?.close()
+  client = undefined
   await api.stop()
 })
 
 function watch(timing = {}): Pods {
+  client = openApiServer(api.kubeConfig)
   pods = watchPods({
-    kubeConfig: api.kubeConfig,
+    api: client,
     nodeName: 'node-a',
     log,
     onChange: changed,
@@ -264,7 +269,8 @@ test('a token that was rotated is read anew when the old one is no longer taken'
     { name: 'test', server: cluster?.server ?? '', skipTLSVerify: true },
     { name: 'test', authProvider: { name: 'tokenFile', config: { tokenFile: file } } },
   )
-  pods = watchPods({ kubeConfig, nodeName: 'node-a', log, onChange: changed, timing: quick })
+  client = openApiServer(kubeConfig)
+  pods = watchPods({ api: client, nodeName: 'node-a', log, onChange: changed, timing: quick })
   await api.requests('watch', 1)
   writeFileSync(file, 'second')
   api.accept('Bearer second')

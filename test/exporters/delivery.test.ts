@@ -104,6 +104,19 @@ test('a receiver that is down for long is not mistaken for alerts that break it:
   expect(new Set(soc.deliveries.slice(200).map(idOf))).toEqual(new Set(idsOf(sent)))
 })
 
+test('a receiver that nobody can connect to is no reason to try others in between: the order stays', async () => {
+  const away = await receiver()
+  await away.close()
+  const { webhook, failures } = await exporter({ url: away.url, retry: { initialDelay: '1ms', maxDelay: '1ms' } })
+  const sent = alerts(5)
+  for (const alert of sent) webhook.send(alert)
+  await expect.poll(() => failures('connection'), { timeout: 20_000 }).toBeGreaterThan(50)
+  const soc = await receiver({ port: away.port })
+  cleanups.push(() => soc.close())
+  expect((await soc.got(5)).map(idOf)).toEqual(idsOf(sent))
+  expect(await webhook.close(5000)).toBe(0)
+})
+
 test('with a concurrency of 4 there are 4 attempts at a time, over as many connections', async () => {
   let open = 0
   let most = 0

@@ -4,7 +4,7 @@ import { prefersOpenMetrics, toOpenMetrics } from '../../exporters/openmetrics.t
 
 test('the first scrape shows every stage of loss and every event type at 0, before anything has happened', async () => {
   const text = await createMetrics().registry.metrics()
-  for (const stage of ['kernel_buffer', 'decoder']) {
+  for (const stage of ['kernel_buffer', 'decoder', 'shed']) {
     expect(text).toContain(`nightjar_events_lost_total{stage="${stage}"} 0\n`)
   }
   for (const type of ['exec', 'exit', 'connect', 'stdio', 'gap']) {
@@ -51,6 +51,22 @@ test('build_info is one series: what is learnt later replaces what was said befo
   metrics.describeBuild({ version: '1', nodejs: 'v24', kernel: '6.18.0', bpftrace: 'v0.23' })
   const series = (await metrics.registry.metrics()).match(/^nightjar_build_info\{.*$/gm)
   expect(series).toEqual(['nightjar_build_info{version="1",nodejs="v24",kernel="6.18.0",bpftrace="v0.23"} 1'])
+})
+
+test('alerts are counted by identity and blast radius; beyond two hundred identities the others are one', async () => {
+  const metrics = createMetrics()
+  for (let pod = 0; pod < 300; pod++)
+    metrics.countIdentity({ subject: `system:serviceaccount:shop:${pod}`, blast_radius: { level: 'high' } })
+  metrics.countIdentity({ subject: 'system:serviceaccount:shop:7', blast_radius: { level: 'high' } })
+  metrics.countIdentity(undefined)
+  const text = await metrics.registry.metrics()
+  const series = text.split('\n').filter((line) => line.startsWith('nightjar_identity_alerts_total{'))
+  expect(series).toHaveLength(202)
+  const line = (identity: string, level: string, count: number) =>
+    `nightjar_identity_alerts_total{identity="${identity}",blast_radius="${level}"} ${count}`
+  expect(series).toContain(line('system:serviceaccount:shop:7', 'high', 2))
+  expect(series).toContain(line('unknown', 'unknown', 1))
+  expect(series).toContain(line('other', 'high', 100))
 })
 
 test('two sets of metrics share nothing', async () => {
@@ -122,6 +138,8 @@ test('every label has few values: there is none for what a workload can make up'
     reason: 'a fixed list each',
     exporter: 'the configured receivers',
     result: 'the results of enrichment',
+    identity: 'the first two hundred, and other',
+    blast_radius: 'the levels, and unknown',
     kind: 'a fixed list each, and the configured patterns',
     le: 'the buckets',
     version: 'one',

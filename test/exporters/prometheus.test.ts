@@ -6,6 +6,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { rows } from '../../deploy/grafana/panels.ts'
 import { type Dispatch, openDispatch } from '../../exporters/dispatch.ts'
 import { createMetrics } from '../../exporters/metrics.ts'
 import { toOpenMetrics } from '../../exporters/openmetrics.ts'
@@ -154,6 +155,31 @@ withThem("a recorded attack's alerts are in Alertmanager, and counted in Prometh
     data: { activeTargets: { health: string; lastError: string }[] }
   }
   expect(data.activeTargets).toMatchObject([{ health: 'up', lastError: '' }])
+})
+
+withThem("the dashboard's queries are answered, and the first alert of a rule shows", async () => {
+  const ask = async (expr: string) => {
+    const query = expr.replaceAll('$node', '.*').replaceAll('$__rate_interval', '1m').replaceAll('$__range', '1h')
+    const answer = await fetch(`${prometheus}/api/v1/query?query=${encodeURIComponent(query)}`)
+    return (await answer.json()) as Answer
+  }
+  interface Answer {
+    status: string
+    error?: string
+    data: { result: { metric: Record<string, string>; value: [number, string] }[] }
+  }
+  const panels = rows.flatMap((row) => row.panels)
+  for (const { title, queries } of panels)
+    for (const { expr } of queries) expect(await ask(expr), title).toMatchObject({ status: 'success' })
+
+  const shown = async (title: string) => {
+    const [query] = panels.find((panel) => panel.title === title)?.queries ?? []
+    return (await ask(query?.expr ?? '')).data.result
+  }
+  const [byRule, byIdentity] = [await shown('Rules that alert most'), await shown('Identities that alert most')]
+  const shell = byRule.find(({ metric }) => metric.rule === 'reverse-shell')
+  expect(Number(shell?.value[1])).toBeGreaterThan(0)
+  expect(byIdentity.map(({ metric }) => metric.identity)).toContain('user:root')
 })
 
 withThem('promtool has nothing to say against the metrics', async () => {

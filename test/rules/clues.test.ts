@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { cluesOf, rarity } from '../../rules/clues.ts'
+import { cluesOf, commonness } from '../../rules/clues.ts'
 import { createEngine } from '../../rules/engine.ts'
 import { fieldOf } from '../../rules/fields.ts'
 import { readPacks } from '../../rules/pack.ts'
@@ -22,7 +22,7 @@ const cluesFor = (when: object, type: EventType, ...others: object[]) => {
   const conditions = read(when, ...others).rules.map((rule) => rule.when)
   const [condition] = conditions
   if (condition === undefined) throw new Error('no rule')
-  const clues = cluesOf(condition, type, rarity(conditions))
+  const clues = cluesOf(condition, type, commonness(conditions))
   return typeof clues === 'string' ? clues : clues.map(({ field, how, constant }) => `${field.name} ${how} ${constant}`)
 }
 

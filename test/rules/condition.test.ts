@@ -80,6 +80,13 @@ test('a list stands where an array may, by its name', () => {
   expect(read({ 'process.name': { equals: '@shells' } }).found).toMatchObject({ operands: ['@shells'] })
 })
 
+test('a value that its field never has is refused, with the one that was meant', () => {
+  expect(read({ 'process.stdin.type': 'sokcet' }).faults).toMatchObject([{ suggestion: 'socket' }])
+  expect(read({ 'file.access': { in: ['read', 'wirte'] } }).faults).toMatchObject([{ suggestion: 'write' }])
+  expect(read({ 'namespace.types': { subset: ['users'] } }).faults).toMatchObject([{ suggestion: 'user' }])
+  expect(read({ 'process.stdin.type': { startsWith: 'sock' } }).faults).toEqual([])
+})
+
 test('members of one object must all hold', () => {
   const { found } = read({
     'process.name': 'sh',

@@ -66,12 +66,12 @@ test('other families: whose process it is can be told of some, and nothing of th
 })
 
 test('containers only is said of the types whose fragments look at it, and of no others', () => {
-  const whole = program(new Map(), 64)
+  const whole = program(new Map())
   for (const type of eventTypes.filter((one) => one !== 'open' && one !== 'gap' && one !== 'posture')) {
     const rule = ruleOf([type], inContainer)
-    const isLookedAt = program(interests([rule]), 64) !== program(new Map([[type, [{}]]]), 64)
+    const isLookedAt = program(interests([rule])) !== program(new Map([[type, [{}]]]))
     expect([type, sentForRule(rule)[0]?.words[0]?.endsWith('in containers only')]).toEqual([type, isLookedAt])
-    const isSentAnyway = program(interests([rule]), 64) === whole
+    const isSentAnyway = program(interests([rule])) === whole
     expect([type, sentForRule(rule)[0]?.cost === 'none']).toEqual([type, isSentAnyway])
   }
 })

@@ -53,6 +53,9 @@ test('a condition that contradicts itself is named', async () => {
     { 'process.pid': { gt: 5, lt: 5 } },
     { 'process.pid': { gte: 6, lte: 5 } },
     { 'process.name': { exists: false, startsWith: 'x' } },
+    { 'process.name': { in: ['sh', 'bash'], startsWith: 'd' } },
+    { 'process.pid': 5, all: [{ 'process.pid': { gt: 9 } }] },
+    { 'process.name': 'sh', not: { any: [{ 'process.pid': 1 }, { 'process.name': { in: ['sh', 'bash'] } }] } },
     { 'event.type': 'connect' },
     { not: { 'event.type': 'exec' } },
   ]
@@ -70,6 +73,8 @@ test('what could hold is not called dead', async () => {
     { 'process.pid': { gte: 5, lte: 5 } },
     { all: [{ 'process.name': { in: ['sh', 'bash'] } }, { 'process.name': { in: ['bash', 'dash'] } }] },
     { 'process.name': 'sh', not: { 'process.name': 'bash' } },
+    { 'process.name': 'python3', all: [{ 'process.name': { regex: '^python' } }] },
+    { not: { any: [{ 'process.name': 'sh' }, { 'process.name': 'bash' }] } },
   ]
   for (const when of alive) expect(await warnings({ when }), JSON.stringify(when)).toEqual([])
 })
@@ -96,6 +101,14 @@ test('a list without values makes a condition dead, but not an exception: other 
   expect(await warnings({ unless })).toMatchObject([
     ['$.rules[0].unless[0].when', expect.stringContaining('an exception')],
   ])
+})
+
+test('an exception for what the rule never matches is named', async () => {
+  const excepting = (when: object) => warnings({ when: { 'process.name': 'sh' }, unless: [{ when, reason: 'x' }] })
+  expect(await excepting({ 'process.name': 'cron' })).toEqual([
+    ['$.rules[0].unless[0].when', 'an exception of rule r for what the rule never matches: process.name is "cron"'],
+  ])
+  expect(await excepting({ 'process.parent.name': 'cron' })).toEqual([])
 })
 
 test('a dead step of a sequence is named', async () => {

@@ -162,8 +162,8 @@ test('a phase that is none, or that the events of the rule can not tell, is an e
   ]) {
     expect(faults({ phase }), JSON.stringify(phase)).toMatchObject([{ path: '$.rules[0].phase' }])
   }
-  const unless = [{ when: { 'gap.reason': 'x' }, reason: 'r', phase: 'startup' }]
-  expect(faults({ on: ['gap'], when: { 'gap.reason': 'x' }, unless })).toMatchObject([
+  const unless = [{ when: { 'gap.reason': 'events_lost' }, reason: 'r', phase: 'startup' }]
+  expect(faults({ on: ['gap'], when: { 'gap.reason': 'events_lost' }, unless })).toMatchObject([
     {
       path: '$.rules[0].unless[0].phase',
       found: 'the field container.start_time, which events of type gap never carry',

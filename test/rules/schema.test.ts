@@ -115,6 +115,9 @@ test('it refuses what an author mistypes', () => {
   expect(validate(packWith({ 'process.name': { like: 'sh' } }))).toBe(false)
   expect(validate(packWith({ 'process.pid': { startsWith: '1' } }))).toBe(false)
   expect(validate(packWith({ 'k8s.pod.label.app': 'cart' }))).toBe(true)
+  expect(validate(packWith({ 'process.stdin.type': 'sockett' }))).toBe(false)
+  expect(validate(packWith({ 'file.access': { in: ['write', 'wirte'] } }))).toBe(false)
+  expect(validate(packWith({ 'file.access': { in: '@x' }, 'process.stdin.type': { startsWith: 'so' } }))).toBe(true)
   const [rule] = sound.rules
   expect(
     validate({ ...sound, rules: [{ ...rule, tests: [{ name: 't', events: [{ proces: {} }], alerts: 1 }] }] }),

@@ -45,7 +45,7 @@ const tcp = (peer: Partial<KernelSocket>): KernelSocket => ({
   ...peer,
 })
 
-describe.each(printings)('texts in chunks of $chunk bytes, spaces between the bytes: $spaced', (printing) => {
+describe.each(printings)('texts $skip bytes behind a multiple of 8, spaces between bytes: $spaced', (printing) => {
   test.each([1, 63, 64, 65, 127, 128, 129, 255, 256, 257, 4000])('an argument of %i bytes', (length) => {
     const argument = Array.from({ length }, (_, at) => String.fromCharCode(97 + (at % 26))).join('')
     const { args, argsCut } = execOf({ args: ['echo', argument] }, printing)
@@ -61,7 +61,7 @@ describe.each(printings)('texts in chunks of $chunk bytes, spaces between the by
   })
 
   test('a character of four bytes across two chunks stays whole', () => {
-    const argument = `${'x'.repeat(printing.chunk - 2)}\u{1f980}`
+    const argument = `${'x'.repeat(limits.CHUNK - printing.skip - 2)}\u{1f980}`
     expect(execOf({ args: [argument] }, printing).args).toEqual([argument])
   })
 
@@ -284,7 +284,7 @@ describe('a cgroup whose path is not sent as a whole is not announced: half of i
     expect(announced(names(limits.CGROUP_DEPTH + 5))).toEqual([])
   })
 
-  test.each(printings)('one with a name of 128 bytes or more ($chunk bytes a chunk)', (printing) => {
+  test.each(printings)('one with a name of 128 bytes or more ($skip bytes behind a multiple of 8)', (printing) => {
     const announced = (length: number) =>
       assembled(cgroupLines({ id: '5', path: ['kubepods', 'n'.repeat(length)] }, printing))
     expect(announced(limits.CGROUP_NAME_MAX - 1).acts).toHaveLength(1)
@@ -407,7 +407,7 @@ describe('lost lines', () => {
 
   test('ten thousand orphans are all dropped: nothing is kept of them', () => {
     const orphans = Array.from({ length: 10_000 }, (_, at) =>
-      line('fd', { time: at, tid: at, at: 0, mode: 0, inode: '0', device: 0, node: 0 }),
+      line('name', { time: at, tid: at, section: 0, bytes: Buffer.alloc(1) }),
     )
     const heard = assembled([...orphans, line('heartbeat', { time: 3e9 })])
     expect(heard.waiting).toBe(0)

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type KernelRecord, type RecordName, records } from '../../bpf/records.ts'
+import { type KernelRecord, limits, type RecordName, records } from '../../bpf/records.ts'
 import { decodeLine } from '../../sensor/decoder.ts'
+import { textOf } from '../../sensor/parts.ts'
 import { assembled, decoded } from './heard.ts'
 import { argv, bytesOf, execLines, hex, line, type Printing, printings } from './kernel.ts'
 
@@ -12,6 +13,7 @@ const recordOf = (name: RecordName): fc.Arbitrary<KernelRecord> => {
   const kinds = {
     number: fc.maxSafeInteger(),
     id: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }).map(String),
+    words: fc.uint8Array({ minLength: limits.CHUNK, maxLength: limits.CHUNK }).map((bytes) => Buffer.from(bytes)),
     bytes: fc.uint8Array({ maxLength: 256 }).map((bytes) => Buffer.from(bytes)),
   }
   const fields = Object.entries<keyof typeof kinds>(records[name].fields)
@@ -47,11 +49,11 @@ describe('what the kernel side prints is read back', () => {
   })
 
   test('no bytes at all are a record too', () => {
-    expect(decodeLine('t 1 2 2 0 0 0 ')).toMatchObject({ record: 'text', bytes: Buffer.alloc(0) })
+    expect(decodeLine('v 1 2 8 ')).toMatchObject({ record: 'name', bytes: Buffer.alloc(0) })
   })
 
   test('a space behind the last byte ends nothing', () => {
-    expect(decodeLine('t 1 2 2 0 2 0 73 68 ')).toMatchObject({ record: 'text', bytes: Buffer.from('sh') })
+    expect(decodeLine('v 1 2 8 73 68 ')).toMatchObject({ record: 'name', bytes: Buffer.from('sh') })
   })
 
   test('a negative number stays one: the connect record says -1 where there is no descriptor', () => {
@@ -249,10 +251,8 @@ describe('what a process controls can forge, split or hide nothing', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 4096 }), printing, (bytes, how) => {
         const { records } = decoded(execLines({ args: bytes }, how))
-        const chunks = records.filter((record) => record.record === 'text' && record.section === 2)
-        expect(Buffer.concat(chunks.map((chunk) => (chunk.record === 'text' ? chunk.bytes : Buffer.alloc(0))))).toEqual(
-          Buffer.from(bytes),
-        )
+        const chunks = records.filter((record) => record.record === 'text').filter(({ section }) => section === 2)
+        expect(textOf(chunks).bytes).toEqual(Buffer.from(bytes))
         expect(records.filter(({ record }) => record === 'exec')).toHaveLength(1)
       }),
     )

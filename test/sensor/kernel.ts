@@ -4,13 +4,15 @@
  */
 import { limits, type RecordName, type RecordOf, records, sections } from '../../bpf/records.ts'
 
-/** How bpftrace prints: bytes of text in one line, and whether %rh has a space between bytes (0.17 does). */
+/** How a text lies in memory, and how bpftrace prints. */
 export interface Printing {
-  chunk: number
+  /** Bytes between the multiple of 8 before a text and the text: it is read from there. */
+  skip: number
+  /** Whether %rh has a space between bytes: 0.17 has. */
   spaced: boolean
 }
-export const plain: Printing = { chunk: 64, spaced: true }
-export const printings: Printing[] = [64, 256].flatMap((chunk) => [true, false].map((spaced) => ({ chunk, spaced })))
+export const plain: Printing = { skip: 0, spaced: true }
+export const printings: Printing[] = [0, 3, 7].flatMap((skip) => [true, false].map((spaced) => ({ skip, spaced })))
 
 export const bytesOf = (text: string | Uint8Array): Buffer => Buffer.from(text)
 
@@ -21,10 +23,21 @@ export function line<N extends RecordName>(record: N, fields: Fields<N>, { space
   const layout = records[record]
   const values = fields as Record<string, string | number | Uint8Array>
   const words = Object.entries<string>(layout.fields).map(([name, kind]) =>
-    kind === 'bytes' ? hex(values[name] as Uint8Array, spaced) : String(values[name]),
+    kind === 'bytes'
+      ? hex(values[name] as Uint8Array, spaced)
+      : kind === 'words'
+        ? inWords(values[name] as Uint8Array)
+        : String(values[name]),
   )
   return `${layout.tag} ${words.join(' ')}\n`
 }
+
+const inWords = (bytes: Uint8Array): string =>
+  Array.from({ length: bytes.length / 8 }, (_, at) =>
+    Buffer.from(bytes)
+      .readBigUInt64LE(8 * at)
+      .toString(16),
+  ).join(' ')
 
 export function hex(bytes: Uint8Array, spaced: boolean): string {
   const digits = Buffer.from(bytes).toString('hex')
@@ -109,7 +122,26 @@ export const argv = (args: (string | Uint8Array)[]): Buffer =>
 
 type Head = { time: number; tid: number }
 
-/** One chunk a step; a mount point is a step, too. */
+/**
+ * A text in chunks of whole words, as it is read from a multiple of 8 on: with what stands before and behind it. `most`:
+ * bytes that are sent of one that is longer.
+ */
+export function textLines(
+  head: Head,
+  text: { section: number; index?: number; bytes: Uint8Array; length?: number; most?: number },
+  { skip, spaced }: Printing = plain,
+): string[] {
+  const { section, index = 0, bytes, length = bytes.length, most = Number.POSITIVE_INFINITY } = text
+  const lines: string[] = []
+  for (let from = 0; from < Math.min(bytes.length, most) + skip; from += limits.CHUNK) {
+    const chunk = Buffer.alloc(limits.CHUNK, 'memory')
+    for (let at = 0; at < limits.CHUNK; at++) chunk[at] = bytes[from - skip + at] ?? chunk[at] ?? 0
+    lines.push(line('text', { ...head, section, index, length, at: from - skip, bytes: chunk }, { skip, spaced }))
+  }
+  return lines
+}
+
+/** One chunk a step; a mount point is a step, too. The kernel's names begin at a multiple of 8. */
 function path(head: Head, section: number, components: KernelPath, printing: Printing): string[] {
   const lines: string[] = []
   let steps = 0
@@ -120,27 +152,34 @@ function path(head: Head, section: number, components: KernelPath, printing: Pri
       continue
     }
     const bytes = bytesOf(name)
-    for (let at = 0; at < Math.max(bytes.length, 1); at += printing.chunk) {
-      if (steps++ === limits.PATH_STEPS) {
-        const more = { index: limits.PATH_DEPTH, length: 0, at: 0, bytes: Uint8Array.of(0) }
-        return [...lines, line('text', { ...head, section, ...more }, printing)]
-      }
-      const chunk = bytes.subarray(at, at + printing.chunk)
-      lines.push(line('text', { ...head, section, index, length: bytes.length, at, bytes: chunk }, printing))
+    const chunks = textLines(head, { section, index, bytes }, { ...printing, skip: 0 })
+    // An empty name is a step as well.
+    for (const chunk of chunks.length > 0 ? chunks : [textLine(head, section, index)]) {
+      if (steps++ === limits.PATH_STEPS) return [...lines, textLine(head, section, limits.PATH_DEPTH)]
+      lines.push(chunk)
     }
     index++
   }
   return lines
 }
+const textLine = (head: Head, section: number, index: number) =>
+  line('text', { ...head, section, index, length: 0, at: 0, bytes: Buffer.alloc(limits.CHUNK) })
 
 function stdioLines(head: Head, stdio: (KernelFile | undefined)[], printing: Printing): string[] {
-  return stdio.flatMap((file, at) => {
-    if (!file) return []
-    const { mode, inode = '1', device = 1, node = 0, socket } = file
-    const lines = [line('fd', { ...head, at, mode, inode, device, node }, printing)]
-    if (socket) lines.push(line('socket', { ...head, ...socketFields(at, socket) }, printing))
-    return lines
+  const sockets = stdio.flatMap((file, at) =>
+    file?.socket ? [line('socket', { ...head, ...socketFields(at, file.socket) }, printing)] : [],
+  )
+  const [a, b, c] = [0, 1, 2].map((at) => {
+    const { mode = 0, inode = mode === 0 ? '0' : '1', device = mode === 0 ? 0 : 1, node = 0 } = stdio[at] ?? {}
+    return { mode, inode, device, node }
   })
+  if (!a || !b || !c) return []
+  const files = {
+    ...{ mode0: a.mode, inode0: a.inode, device0: a.device, node0: a.node },
+    ...{ mode1: b.mode, inode1: b.inode, device1: b.device, node1: b.node },
+    ...{ mode2: c.mode, inode2: c.inode, device2: c.device, node2: c.node },
+  }
+  return [...sockets, line('stdio_files', { ...head, ...files }, printing)]
 }
 
 const actorOf = ({ pid = 100, ppid = 99, cgroup = '1', uid = 0, gid = 0 }: Partial<KernelExec>) => {
@@ -156,10 +195,7 @@ export function execLines(exec: KernelExec, printing: Printing = plain): string[
     ...path(head, sections.EXECUTABLE, exec.path ?? ['usr', 'bin', 'sh'], printing),
     ...path(head, sections.DIRECTORY, exec.directory ?? [], printing),
   ]
-  for (let at = 0; at < limits.ARGS_MAX && at < args.length; at += printing.chunk) {
-    const fields = { ...head, section: sections.ARGUMENTS, index: 0, length: args.length, at }
-    lines.push(line('text', { ...fields, bytes: args.subarray(at, at + printing.chunk) }, printing))
-  }
+  lines.push(...textLines(head, { section: sections.ARGUMENTS, bytes: args, most: limits.ARGS_MAX }, printing))
   lines.push(...stdioLines(head, stdio, printing))
   parentSockets.forEach((socket, at) => {
     lines.push(line('parent_socket', { ...head, ...socketFields(at + 3, socket) }, printing))
@@ -168,6 +204,7 @@ export function execLines(exec: KernelExec, printing: Printing = plain): string[
   const { realUid = exec.uid ?? 0, realGid = exec.gid ?? 0, capabilities = '0', ambient = '0' } = exec
   const fields = {
     ...{ started, links, mode, magic, upper, owner, group },
+    ...{ parent_length: 0, parent: Buffer.alloc(limits.CHUNK) },
     ...{ real_uid: realUid, real_gid: realGid, capabilities, ambient, user_level: userLevel },
   }
   return [...lines, line('exec', { ...head, parts: lines.length, ...actorOf(exec), ...fields }, printing)]
@@ -204,12 +241,7 @@ export function cgroupLines(
     .flatMap((name, index) => {
       const bytes = Buffer.alloc(length, 'kernel memory')
       bytes.write(`${name}\0`)
-      const chunks: string[] = []
-      for (let at = 0; at < length; at += printing.chunk) {
-        const fields = { time, tid, section: sections.CGROUP, index, length, at }
-        chunks.push(line('text', { ...fields, bytes: bytes.subarray(at, at + printing.chunk) }, printing))
-      }
-      return chunks
+      return textLines({ time, tid }, { section: sections.CGROUP, index, bytes }, printing)
     })
   return [...lines, line('cgroup', { time, tid, parts: lines.length, id: cgroup.id }, printing)]
 }

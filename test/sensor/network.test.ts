@@ -3,7 +3,7 @@ import { sections } from '../../bpf/records.ts'
 import type { Event } from '../../sensor/event.ts'
 import { sockaddrOf } from '../../sensor/sockaddr.ts'
 import { assembled } from './heard.ts'
-import { line, type Printing, plain, printings } from './kernel.ts'
+import { line, type Printing, plain, printings, textLines } from './kernel.ts'
 
 const AF_UNIX = 1
 const AF_INET = 2
@@ -17,11 +17,7 @@ const head = { time: 7, tid: 100 }
 const actor = { ...head, pid: 100, ppid: 99, cgroup: '1', uid: 0, gid: 0 }
 
 const text = (section: number, bytes: Buffer, printing: Printing = plain, index = 0) =>
-  Array.from({ length: Math.ceil(bytes.length / printing.chunk) }, (_, count) => {
-    const at = count * printing.chunk
-    const fields = { ...head, section, index, length: bytes.length, at }
-    return line('text', { ...fields, bytes: bytes.subarray(at, at + printing.chunk) }, printing)
-  })
+  textLines(head, { section, index, bytes }, printing)
 const words = (octets: number[]) => {
   const bytes = Buffer.from([...octets, ...Array<number>(16 - octets.length).fill(0)])
   return {
@@ -85,7 +81,7 @@ describe('a connect that only its system call tells of', () => {
     return [...parts, line('connect_to', { ...actor, parts: parts.length, returned, type }, printing)]
   }
 
-  test.each(printings)('a unix socket with the longest name, in chunks of $chunk bytes', (printing) => {
+  test.each(printings)('a unix socket with the longest name, $skip bytes behind a multiple of 8', (printing) => {
     const path = `/${'n'.repeat(107)}`
     expect(told(connect(0, SOCK_STREAM, unix(path), printing))).toEqual({
       type: 'connect',

@@ -90,6 +90,16 @@ test('once acts come late, all that come no later than they did are in order', (
   )
 })
 
+test('where all CPUs share one buffer an act waits for a millisecond, however late others came', () => {
+  const { order, emitted, advance, now } = orderWithClock()
+  order.oneBuffer(true)
+  order.push(at(now() - 500 * millisecond, 'late'))
+  order.push(at(now() - 100 * millisecond, 'late as well'))
+  order.push(at(now(), 'on time'))
+  advance(2 * millisecond)
+  expect(emitted.map(({ name }) => name)).toEqual(['late', 'late as well', 'on time'])
+})
+
 test('flush sends all that waits, in order, at once', () => {
   fc.assert(
     fc.property(fc.array(fc.nat(1000)), (times) => {

@@ -3,7 +3,7 @@ import { type RecordName, type RecordOf, sections } from '../../bpf/records.ts'
 import type { Act } from '../../sensor/assemble.ts'
 import { callNumber } from '../../sensor/calls.ts'
 import { assembled } from './heard.ts'
-import { bytesOf, line, type Printing, printings } from './kernel.ts'
+import { bytesOf, line, type Printing, plain, printings, textLines } from './kernel.ts'
 
 const EPERM = -1
 const call = (name: string) => callNumber(name) ?? Number.NaN
@@ -15,24 +15,12 @@ type OwnFields<N extends RecordName> = Omit<
 >
 
 /** What one record with its texts is told as. A text given as a list is a path, from the root on. */
-function deed<N extends RecordName>(
-  record: N,
-  own: OwnFields<N>,
-  texts: Texts = {},
-  printing: Printing = { chunk: 64, spaced: true },
-) {
+function deed<N extends RecordName>(record: N, own: OwnFields<N>, texts: Texts = {}, printing: Printing = plain) {
   const head = { time: 1000, tid: 7 }
   const lines = Object.entries(texts).flatMap(([name, text]) => {
     const section = sections[name as keyof typeof sections]
     const components = (typeof text === 'string' ? [text] : text.toReversed()).map(bytesOf)
-    return components.flatMap((bytes, index) => {
-      const chunks: string[] = []
-      for (let at = 0; at < bytes.length; at += printing.chunk) {
-        const piece = bytes.subarray(at, at + printing.chunk)
-        chunks.push(line('text', { ...head, section, index, length: bytes.length, at, bytes: piece }, printing))
-      }
-      return chunks
-    })
+    return components.flatMap((bytes, index) => textLines(head, { section, index, bytes }, printing))
   })
   const actor = { parts: lines.length, pid: 100, ppid: 99, cgroup: '1', uid: 0, gid: 0 }
   const fields = { ...head, ...actor, ...own } as unknown as Parameters<typeof line<N>>[1]
@@ -142,7 +130,7 @@ describe('mount', () => {
   const mount = (flags: number, texts: Texts = {}, returned = 0) =>
     deed('mount', { call: call('mount'), flags, returned }, texts)
 
-  test.each(printings)('tells source, target and kind, in chunks of $chunk bytes', (printing) => {
+  test.each(printings)('tells source, target and kind, $skip bytes behind a multiple of 8', (printing) => {
     const target = `/mnt/${'t'.repeat(300)}`
     const texts = { OTHER: '/dev/sda1', REQUESTED: target, NAME: 'ext4' }
     expect(deed('mount', { call: call('mount'), flags: 1 | 2, returned: 0 }, texts, printing)).toEqual({

@@ -1,4 +1,4 @@
-/** Writes docs/shipped-rules.md and docs/navigator.json anew, after a rule or an act changed: `npm run docs` */
+/** Writes the generated documents anew, after a rule, an act, a field, a metric or a key changed: `npm run docs` */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { documents } from './documents.ts'
