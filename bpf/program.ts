@@ -149,7 +149,6 @@ const fragmentText = (name: string) => readFileSync(join(directory, `${name}.bt`
 const withoutComments = (text: string) => text.replaceAll(/^\s*\/\/.*\n/gm, '')
 
 /**
-/**
  * The bpftrace program that sends these events: for the kernel that has these tracepoints, or for one that has all those of
  * its architecture.
  */
