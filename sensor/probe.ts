@@ -5,13 +5,13 @@
  * heartbeat of its successor, and says so as a gap.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { cpus } from 'node:os'
+import { constants, cpus } from 'node:os'
 import { createInterface } from 'node:readline'
 import type { KernelRecord } from '../bpf/records.ts'
 import { type Act, createAssembler } from './assemble.ts'
 import { createDecoder } from './decoder.ts'
 import type { EventType } from './event.ts'
-import { isEnding } from './proc.ts'
+import { endOf } from './proc.ts'
 import { createShedding, shedInWords } from './shedding.ts'
 
 export interface Gap {
@@ -60,6 +60,8 @@ export interface Probe {
 /** bpftrace takes some seconds to attach; a machine under load takes more, an emulated one minutes. */
 export const defaultStartLimit = 60_000
 const heartbeatLimit = 5_000
+/** Silent for so long, three heartbeats, it may be dead: that shows long before its end is over. */
+const suspiciousSilence = 1_500
 const firstDelay = 100
 const longestDelay = 30_000
 const longestDelayAfterUp = 2_000
@@ -190,12 +192,13 @@ export function startProbe(options: ProbeOptions): Probe {
 
     const watch = setInterval(() => {
       const silence = performance.now() - heard
+      const status = up && silence > suspiciousSilence ? endOf(bpftrace.pid ?? 0) : undefined
+      // Killed by somebody, and not yet detached from all its tracepoints: the next one needn't wait for that.
+      if (status !== undefined) return ended(status >> 8, signalIn(status))
       if (silence < (up ? heartbeatLimit : (options.startLimit ?? defaultStartLimit))) return
       // What it wrote may be waiting to be read, if it is this process that was held up: look once more first.
       setImmediate(() => {
         if (performance.now() - heard < silence) return
-        // Killed by somebody else, and not yet detached from all its tracepoints: its end will tell how.
-        if (bpftrace.pid !== undefined && isEnding(bpftrace.pid)) return
         stalled = true
         bpftrace.kill('SIGKILL')
       })
@@ -208,7 +211,10 @@ export function startProbe(options: ProbeOptions): Probe {
     })
     bpftrace.once('close', (code, signal) => ended(code, signal))
 
-    const ended = (code: number | null, signal: NodeJS.Signals | null) => {
+    let over = false
+    const ended = (code: number | null, signal: string | null) => {
+      if (over) return
+      over = true
       clearInterval(watch)
       decoder.end()
       shedding.end(performance.now())
@@ -255,5 +261,9 @@ export function startProbe(options: ProbeOptions): Probe {
     },
   }
 }
+
+/** The name of the signal in a wait status, if it was one that ended the process. */
+const signalIn = (status: number): string | null =>
+  Object.entries(constants.signals).find(([, number]) => number === (status & 0x7f))?.[0] ?? null
 
 const secondsSince = (time: number) => Math.round(performance.now() - time) / 1000

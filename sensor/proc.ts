@@ -33,16 +33,17 @@ export function runningProcesses(root = '/proc'): RunningProcess[] {
 const exitingFlag = 0x4
 
 /**
- * Whether a process is on its way out, or gone. Its end can take long: a dead tracer lives on, silent, until the kernel has
- * detached its last probe, one grace period of RCU each.
+ * The wait status (wait(2)) of a process that is on its way out, or gone: 0 too where it can't be told; undefined while it
+ * lives. Its end can take long: a dead tracer lives on, silent, until the kernel has detached its last probe, one grace
+ * period of RCU each.
  */
-export function isEnding(pid: number, root = '/proc'): boolean {
+export function endOf(pid: number, root = '/proc'): number | undefined {
   try {
     const stat = readFileSync(join(root, String(pid), 'stat'), 'utf8')
-    const flags = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[6]
-    return (Number(flags) & exitingFlag) !== 0
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return (Number(fields[6]) & exitingFlag) === 0 ? undefined : Number(fields[49] ?? 0)
   } catch (error) {
-    if (isHidden(error)) return true
+    if (isHidden(error)) return 0
     throw error
   }
 }

@@ -47,10 +47,15 @@ const droppable = new Map(
   ),
 )
 
-/** Half of what a pipe holds, pipe(7). A writer that need not wait has rarely left so much. */
+/** Half of what is read at once (64 KiB, libuv's uv__read). A writer that need not wait has rarely left so much. */
 const full = 32_768
 /** Read less late than this, in milliseconds, it has caught up. */
 const caughtUp = 100
+/**
+ * Behind for so many milliseconds, and it can't keep up. A sensor that was stopped for a while is behind, too, when it
+ * goes on, but has caught up by then, and nothing need be dropped.
+ */
+const patience = 200
 /** Not behind for so many milliseconds, and all is taken again: one flood is one episode, not twenty. */
 const calm = 1_000
 
@@ -80,6 +85,7 @@ export function createShedding(tell: {
   let latest = 0
   let since = 0
   let behindAt = 0
+  let behindSince: number | undefined
   let counts = new Map<EventType, number>()
 
   const end = (now: number) => {
@@ -94,10 +100,15 @@ export function createShedding(tell: {
     end,
     read(bytes, late, now) {
       latest = late
-      const behind = bytes >= full && late >= caughtUp
-      if (behind) behindAt = now
-      else if (level > 0 && now - behindAt >= calm) return end(now)
-      const wanted = behind ? families.filter((family) => late >= family.late).length : 0
+      if (bytes < full || late < caughtUp) {
+        behindSince = undefined
+        if (level > 0 && now - behindAt >= calm) end(now)
+        return
+      }
+      behindAt = now
+      behindSince ??= now
+      if (now - behindSince < patience) return
+      const wanted = families.filter((family) => late >= family.late).length
       if (wanted > 0 && level === 0) since = now
       level = Math.max(level, wanted)
     },

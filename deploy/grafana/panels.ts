@@ -107,9 +107,18 @@ export const rows: Row[] = [
       {
         title: 'Events lost a second, by stage',
         description:
-          'kernel_buffer: the node did more than bpftrace could read. decoder: records that did not come whole.',
+          'kernel_buffer: the node did more than bpftrace could read. decoder: records not come whole. shed: the sensor was behind.',
         ...{ type: 'timeseries', unit: 'ops', width: 12, stacked: true },
         queries: [{ expr: `sum by (stage) (rate(nightjar_events_lost_total{${ours}}[${rate}]))`, legend: '{{stage}}' }],
+      },
+      {
+        title: 'Shed events a second, by type',
+        description:
+          'Dropped unjudged because the sensor was behind, the least valuable first. None is what to expect.',
+        ...{ type: 'timeseries', unit: 'ops', width: 12, stacked: true },
+        queries: [
+          { expr: `sum by (type) (rate(nightjar_events_shed_total{${ours}}[${rate}])) > 0`, legend: '{{type}}' },
+        ],
       },
       {
         title: 'From the kernel to the verdict',
@@ -131,7 +140,7 @@ export const rows: Row[] = [
       {
         title: 'Conditions tried a second',
         description: 'The work of the rule engine. It hardly grows with the number of rules.',
-        ...{ type: 'timeseries', unit: 'ops', width: 12 },
+        ...{ type: 'timeseries', unit: 'ops', width: 6 },
         queries: [
           { expr: `sum by (node) (rate(nightjar_rule_evaluations_total{${ours}}[${rate}]))`, legend: '{{node}}' },
         ],
@@ -139,7 +148,7 @@ export const rows: Row[] = [
       {
         title: 'Keys forgotten by sequences and thresholds',
         description: 'Their memory is bounded; what was forgotten may have been the beginning of a match.',
-        ...{ type: 'timeseries', unit: 'ops', width: 12 },
+        ...{ type: 'timeseries', unit: 'ops', width: 6 },
         queries: [
           {
             expr: `sum by (rule, kind) (rate(nightjar_rule_state_evictions_total{${ours}}[${rate}]))`,

@@ -38,6 +38,10 @@ export const acts: Act[] = [
   },
   { rule: 'execution-from-temporary-directory', script: `${emptied('/tmp')}; ${copied('true', '/tmp/x')}; /tmp/x` },
   { rule: 'dropped-program-executed', script: `${layered}; ${copied('true', '/mnt/m/x')}; /mnt/m/x` },
+  {
+    rule: 'volume-program-executed',
+    script: `${layered}; ${copied('sh', '/mnt/m/sh')}; mkdir /mnt/volume; cp /usr/bin/true /mnt/volume/x; /mnt/m/sh -c '/mnt/volume/x; true'`,
+  },
   { rule: 'package-manager-in-container', script: 'apt-get --version > /dev/null' },
   { rule: 'compiler-in-container', script: 'gcc --version > /dev/null' },
   { rule: 'dynamic-linker-executed', script: 'for linker in /lib*/ld-linux-*.so.*; do "$linker" /bin/true; done' },

@@ -129,6 +129,11 @@ test('two blocks that have a probe in common have all of them in common', () => 
   }
 })
 
+test('no block reads what a system call returned twice: for each `args` bpftrace reads the list of all tracepoints anew', () => {
+  const blocks = code(program(all)).split(/^}$/m)
+  for (const block of blocks) expect(block.match(/\bargs->(ret|__syscall_nr)\b/g)?.length ?? 0, block).toBeLessThan(2)
+})
+
 test('limits and sections that user space reads by are those that the kernel side is made with', () => {
   const text = code(program(all))
   expect(text).toContain(`while ($sent < (uint64)${limits.ARGS_MAX} + 8)`)

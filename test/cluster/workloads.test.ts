@@ -53,6 +53,7 @@ beforeAll(async () => {
   const values = {
     image: { ...imageValues(), pullPolicy: 'Never' },
     rules: { 'marks.json': markRules },
+    spool: { hostPath: '' }, // leaves nothing on the node
     ...(socket && { runtimeSocket: socket }),
     config: { spiffe: { trustDomain: 'example.org' } },
   }

@@ -166,7 +166,7 @@ charted(
   'each container has requests, limits and a security context; the sensor has probes, the test needs none',
   () => {
     const { container, find } = render()
-    expect(container.resources).toEqual({ requests: { cpu: '50m', memory: '256Mi' }, limits: { memory: '1Gi' } })
+    expect(container.resources).toEqual({ requests: { cpu: '50m', memory: '320Mi' }, limits: { memory: '1Gi' } })
     const trial = find('Pod', 'nightjar-test').spec as unknown as Pod
     expect(trial.containers[0].resources).toEqual({
       requests: { cpu: '10m', memory: '64Mi' },

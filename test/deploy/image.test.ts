@@ -90,5 +90,7 @@ test('the Dockerfile is of no one architecture, pins what it is made from, and s
   for (const [, instruction = ''] of withEngine.matchAll(/(?:^|\s)(?:ENTRYPOINT|CMD) (.*)$/gm))
     expect(JSON.parse(instruction)).toEqual(expect.arrayContaining([expect.any(String)]))
   expect(withEngine).toMatch(/^HEALTHCHECK /m)
-  expect(text('deploy/nightjar').split('\n')[0]).toBe('#!/usr/bin/env node')
+  const [entryPoint, product] = ['deploy/nightjar', 'sensor/main.ts'].map((file) => text(file).split('\n')[0])
+  expect(entryPoint).toMatch(/^#!\/usr\/bin\/env (-S )?node\b/)
+  expect(entryPoint, 'the options that the product starts with elsewhere').toBe(product)
 })

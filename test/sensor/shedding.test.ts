@@ -123,6 +123,7 @@ describe('what is dropped', () => {
   const droppedOf = (late: number, bytes = full) => {
     const one = shedding()
     one.read(bytes, late, 0)
+    one.read(bytes, late, 200)
     const records: RecordName[] = ['exec', 'exit', 'fork', 'credentials', 'kill', 'ptrace', 'mount', 'stdio']
     for (const record of [...records, 'open', 'rename', 'connect', 'dns', 'memfd'] as const) one.drops(record)
     return dropped
@@ -142,8 +143,19 @@ describe('what is dropped', () => {
     expect(droppedOf(5_000, little)).toEqual([])
   })
 
+  test('nothing of what waits where the sensor was stopped for a while: it catches up before it need be dropped', () => {
+    const one = shedding()
+    one.read(full, 3_000, 0)
+    one.read(full, 3_000, 150)
+    expect(one.drops('open')).toBe(false)
+    one.read(little, 20, 180)
+    one.read(full, 300, 400)
+    expect(one.drops('open')).toBe(false)
+  })
+
   test('is taken again a second after it has caught up, and told by type', () => {
     const one = shedding()
+    one.read(full, 400, 800)
     one.read(full, 600, 1_000)
     for (const record of ['open', 'open', 'connect'] as const) one.drops(record)
     one.read(full, 300, 2_500)
@@ -157,6 +169,7 @@ describe('what is dropped', () => {
 
   test('is told also where bpftrace ends meanwhile', () => {
     const one = shedding()
+    one.read(full, 300, -200)
     one.read(full, 300, 0)
     one.drops('open')
     one.end(500)
