@@ -173,6 +173,7 @@ export function startProbe(options: ProbeOptions): Probe {
     const bpftrace = spawn(options.command ?? 'bpftrace', ['-B', 'full', '-'], {
       env: environment(),
       stdio: ['pipe', 'pipe', 'pipe'],
+      detached: true, // a SIGHUP for the sensor's process group asks it to reload, and would end bpftrace
     })
     child = bpftrace
     bpftrace.stdin.on('error', () => {}) // it ended before it read the program: its exit says why

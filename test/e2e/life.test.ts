@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
-import { act, kernelTest, nightjar, output, type Sensor, startSensor } from './sensor.ts'
+import { act, kernelTest, nightjar, output, type Sensor, settled, startSensor } from './sensor.ts'
 
 const sensors: Sensor[] = []
 const start = async (...args: Parameters<typeof startSensor>): Promise<Sensor> => {
@@ -157,6 +157,19 @@ describe('the sensor lives, dies and comes back without a lie', () => {
       rmSync(directory, { recursive: true })
     }
   })
+
+  kernelTest(
+    'SIGHUP for its whole process group, as a terminal or timeout sends it, does not end bpftrace',
+    async () => {
+      const sensor = await start({ wrap: ['setsid'] })
+      process.kill(-(sensor.child.pid ?? 0), 'SIGHUP')
+      await sensor.log.first(({ msg }) => msg.includes('reloaded;'))
+      await act('true', ['after the signal'])
+      await settled(sensor)
+      expect(await sensor.metric('nightjar_probe_restarts_total')).toBe(0)
+      expect(await sensor.metric('nightjar_probe_up')).toBe(1)
+    },
+  )
 
   kernelTest('rules that change on disk hold soon, without a signal; bad ones leave the old in place', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'nightjar-rules-'))
