@@ -61,6 +61,8 @@ export interface Exec extends Actor {
 export interface Connect extends Actor {
   act: 'connect'
   socket: Socket
+  /** Its event is dropped: the sensor is behind. What opened a connection must be known all the same. */
+  shed?: true
 }
 export interface StdioWired extends Actor {
   act: 'stdio'
@@ -87,7 +89,7 @@ export interface AssemblerEvents {
   heartbeat(time: number): void
   /** Parts without a head, or a head without its parts. */
   incomplete(record: KernelRecord['record']): void
-  /** Whether a head, and its parts with it, is to be left out. */
+  /** Whether a head, and its parts with it, is to be left out; a connection stays as an act, marked. */
   drops?(record: KernelRecord['record']): boolean
 }
 
@@ -160,7 +162,8 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
   return {
     waiting: () => [...each()].length,
     push(record) {
-      if ('parts' in record && events.drops?.(record.record)) return void remove(record)
+      const shed = 'parts' in record && events.drops?.(record.record) === true
+      if (shed && record.record !== 'connect' && record.record !== 'datagram') return void remove(record)
       switch (record.record) {
         case 'text':
         case 'name':
@@ -195,12 +198,12 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
           return events.act(execOf(record, take(record)))
         case 'connect':
           take(record) // which are none
-          return events.act({ act: 'connect', ...actor(record), socket: socketOf(record) })
+          return events.act({ act: 'connect', ...actor(record), socket: socketOf(record), ...(shed && { shed }) })
         case 'datagram': {
           const peer = addressIn(take(record))
           if (!peer) return // counted in take
           const socket: Socket = { ...peer, stream: false, listening: false, localPort: record.local_port }
-          return events.act({ act: 'connect', ...actor(record), socket })
+          return events.act({ act: 'connect', ...actor(record), socket, ...(shed && { shed }) })
         }
         case 'stdio':
           return events.act({ act: 'stdio', ...actor(record), stdio: stdioOf(take(record)) })

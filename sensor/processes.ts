@@ -157,10 +157,10 @@ export function createProcessTable(
           ...(localPort !== 0 && { source: { port: localPort } }),
           network: { transport: stream ? 'tcp' : 'udp', type: family },
         }
-        if (act.pid === 0) return sendOfNobody('connect', act, about)
+        if (act.pid === 0) return act.shed ? undefined : sendOfNobody('connect', act, about)
         const entry = actor(act)
         entry.connections = withConnection(entry.connections, { ip, port, ...(!stream && { datagram: true }) })
-        send('connect', act.time, entry, about)
+        if (!act.shed) send('connect', act.time, entry, about)
         if (!stream) return
         // The connection may be what a shell's pipes lead to: that shell has just been wired to the network.
         for (const shell of wiring.connected(entry)) send('stdio', act.time, shell)

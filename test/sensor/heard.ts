@@ -31,8 +31,8 @@ export interface Assembled {
   waiting: number
 }
 
-/** Decodes the lines and puts their records together. */
-export function assembled(lines: Iterable<string>): Assembled {
+/** Decodes the lines and puts their records together, but for those that are dropped. */
+export function assembled(lines: Iterable<string>, drops = (_: RecordName) => false): Assembled {
   const { records, rejected } = decoded(lines)
   const acts: Act[] = []
   const heartbeats: number[] = []
@@ -41,6 +41,7 @@ export function assembled(lines: Iterable<string>): Assembled {
     act: (act) => acts.push(act),
     heartbeat: (time) => heartbeats.push(time),
     incomplete: (record) => incomplete.push(record),
+    drops,
   })
   for (const record of records) assembler.push(record)
   return { acts, heartbeats, incomplete, rejected, waiting: assembler.waiting() }

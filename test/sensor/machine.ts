@@ -143,11 +143,11 @@ export function machine() {
     },
 
     /** `kept`: without SOCK_CLOEXEC. `quiet`: the sensor does not hear of it. `stream`: false for UDP. */
-    connect(pid: number, peer: Peer, { kept = true, quiet = false, stream = true } = {}): Socket {
+    connect(pid: number, peer: Peer, { kept = true, quiet = false, stream = true, shed = false } = {}): Socket {
       const self = task(pid)
       const socket = socketTo(peer, ports++, stream)
       self.sockets.push({ socket, kept })
-      if (!quiet) apply({ act: 'connect', ...actor(self), socket })
+      if (!quiet) apply({ act: 'connect', ...actor(self), socket, ...(shed && { shed }) })
       return socket
     },
 

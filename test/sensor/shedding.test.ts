@@ -7,7 +7,9 @@ import type { Act } from '../../sensor/assemble.ts'
 import type { EventType } from '../../sensor/event.ts'
 import { type Gap, startProbe } from '../../sensor/probe.ts'
 import { createShedding, type Shed, shedInWords } from '../../sensor/shedding.ts'
-import { execLines, line, plain } from './kernel.ts'
+import { assembled } from './heard.ts'
+import { connectLines, execLines, line, plain } from './kernel.ts'
+import { machine, networkSocket } from './machine.ts'
 
 const opens = 30_000
 const execs = 300
@@ -174,5 +176,27 @@ describe('what is dropped', () => {
     one.drops('open')
     one.end(500)
     expect(ended.map(({ seconds, total }) => ({ seconds, total }))).toEqual([{ seconds: 0.5, total: 1 }])
+  })
+})
+
+describe('a connection whose event is dropped', () => {
+  const attacker = { ip: '203.0.113.9', port: 4444 }
+  const tcpSocket = { family: 2, type: 1, state: 2, localPort: 40_000, peerPort: 4444, peer4: [203, 0, 113, 9] }
+
+  test('is an act all the same, which says so; of an open that is dropped nothing is left', () => {
+    const actor = { pid: 7, ppid: 1, cgroup: '1', uid: 0, gid: 0 }
+    const opened = line('open', { time: 1, tid: 7, parts: 0, ...actor, returned: -2, flags: 0, owner: 0 })
+    const lines = [opened, ...connectLines({}, tcpSocket)]
+    expect(assembled(lines, () => true).acts).toMatchObject([{ act: 'connect', shed: true }])
+    expect(assembled(lines, () => false).acts).toMatchObject([{ act: 'deed' }, { act: 'connect' }])
+  })
+
+  test('is known of a shell that is wired to it: the reverse shell shows in the middle of a flood', () => {
+    const { exec, connect, events, last } = machine()
+    exec(10, 'payload')
+    const socket = networkSocket(connect(10, attacker, { shed: true }))
+    exec(10, 'own-shell', { stdio: [socket, socket, socket] })
+    expect(last(10).process?.stdin).toMatchObject({ peer: attacker, direction: 'outbound' })
+    expect(events.map(({ type }) => type)).toEqual(['exec', 'exec'])
   })
 })
