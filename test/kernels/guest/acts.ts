@@ -68,8 +68,8 @@ export const kernelActs: readonly KernelAct[] = [
   {
     family: 'open',
     name: 'by its handle',
-    command: [privilege, 'handle', `${place}/kept/secret`],
-    told: () => [{ file: { path: '/' } }, { file: file('kept/secret') }],
+    command: [acts, 'handle', 'kept/secret'],
+    told: () => [{ file: { path: place } }, { file: file('kept/secret') }],
   },
   {
     family: 'open',

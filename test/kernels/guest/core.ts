@@ -146,6 +146,11 @@ async function families(group: Group) {
   })
   if (!sensor) return
   say({ step: group, attached: seconds(since) })
+  // What came together while it attached is judged first, so that nothing of the acts is shed.
+  for (let round = 0; round < 3; round++) {
+    const { pid } = await acting(['/opt/nightjar/bin/acts', 'nothing'])
+    await sensor.first(({ type, process }) => type === 'exit' && process?.pid === pid)
+  }
   for (const { family, name, command, told } of kernelActs.filter((one) => types.includes(one.family))) {
     // Of every process, so that once is enough.
     if (group !== 'files' && (family === 'exec' || family === 'exit')) continue
