@@ -23,7 +23,8 @@ export type ApiServer = {
   ): Promise<{ body: unknown } | { refusal: Refusal }>
   /**
    * Streams lines until the server ends it (undefined), it breaks, nothing came for `quietMs`, or the server, asked
-   * because nothing is heard of it at all, does not answer: a half-open connection says nothing. `onLine` may end it with a reason of its own. Never throws: what a callback throws ends it.
+   * because nothing is heard of it at all, does not answer: a half-open connection says nothing. `onLine` may end it
+   * with a reason of its own. Never throws: what a callback throws ends it.
    */
   watch(
     path: string,

@@ -4,9 +4,9 @@
  *
  * An attempt that failed is made again, after a growing time, for as long as the spool keeps the alert. What the receiver
  * refuses goes to the dead letters; of a batch it's found out which alert that was. An alert that failed ten times may be
- * the cause itself, unless there is nobody to connect to: from then on others are tried in between, and when it has failed twenty times more, each time after
- * another was delivered, it's given up. So an alert that breaks its receiver doesn't hold up the others for ever, and an
- * outage costs none.
+ * the cause itself, unless there is nobody to connect to: from then on others are tried in between, and when it has
+ * failed twenty times more, each time after another was delivered, it's given up. So an alert that breaks its receiver
+ * doesn't hold up the others for ever, and an outage costs none.
  */
 import type { Alert } from '../sensor/alert.ts'
 import { backoff } from './backoff.ts'

@@ -80,11 +80,11 @@ export interface Metrics {
   describeBuild(build: Build): void
 }
 
-// Gauges whose names say counter. The ones without `_total` carry the same numbers, and `promtool check metrics` is
-// right to complain.
 /** A node runs some hundred pods; over the months a sensor may see more accounts than anyone wants as series. */
 const mostIdentities = 200
 
+// Gauges whose names say counter. The ones without `_total` carry the same numbers, and `promtool check metrics` is
+// right to complain.
 const misnamed = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total']
 
 /** All metrics of the sensor, on a registry of their own, with every series that can be known now present and 0. */

@@ -11,6 +11,10 @@ export const references = '$' + '{env:NAME} and $' + '{file:PATH}'
 
 const reference = /\$\{(env|file):([^}]+)\}/g
 
+/** The files that a text takes secrets from. */
+export const filesIn = (text: string): string[] =>
+  [...text.matchAll(reference)].flatMap(([, source, name]) => (source === 'file' && name !== undefined ? [name] : []))
+
 export async function withSecrets(text: string, key: string, complain: Complain): Promise<string> {
   const sources: Record<string, (name: string) => Promise<string>> = {
     env: async (name) => {

@@ -1,6 +1,7 @@
 /** Tells when files on disk are others than they were: a ConfigMap or Secret that the kubelet exchanged, an editor's save. */
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { filesIn } from '../exporters/secret-text.ts'
 import type { Config } from './config.ts'
 
 export interface ChangedFiles {
@@ -47,27 +48,39 @@ export function watchFiles(options: {
   }
 }
 
-/** The kubelet exchanges a symlink above the files (..data), so each of them becomes another inode. */
+/** Of a folder that of its *.json, and no deeper, as rules are read: a folder within it may lead back to it. */
 function stateOf(path: string): string {
   try {
-    const status = statSync(path)
-    if (!status.isDirectory()) return [status.dev, status.ino, status.size, status.mtimeMs, status.ctimeMs].join(' ')
+    if (!statSync(path).isDirectory()) return stateOfFile(path)
     const names = readdirSync(path).filter((name) => name.endsWith('.json'))
     return names
       .sort()
-      .map((name) => `${name} ${stateOf(join(path, name))}`)
+      .map((name) => `${name} ${stateOfFile(join(path, name))}`)
       .join('\n')
   } catch (error) {
     return String(error)
   }
 }
 
-/** The configuration, the rules that are not shipped, and the files that receivers name: secretFile, caFile, headersFile ... */
+/** The kubelet exchanges a symlink above the files (..data), so each of them becomes another inode. */
+function stateOfFile(path: string): string {
+  try {
+    const { dev, ino, size, mtimeMs, ctimeMs } = statSync(path)
+    return [dev, ino, size, mtimeMs, ctimeMs].join(' ')
+  } catch (error) {
+    return String(error)
+  }
+}
+
+/**
+ * The configuration, the rules that are not shipped, and the files that receivers name: as secretFile, caFile, headersFile
+ * ..., and within a text.
+ */
 export function filesNamed(config: Config, options: { config?: string; rules: readonly string[] }): string[] {
   const found = [...(config.rules ?? []), ...options.rules]
   if (options.config !== undefined) found.push(options.config)
   const walk = (value: unknown, key: string) => {
-    if (typeof value === 'string' && key.endsWith('File')) found.push(value)
+    if (typeof value === 'string') found.push(...(key.endsWith('File') ? [value] : filesIn(value)))
     if (typeof value !== 'object' || value === null) return
     for (const [name, item] of Object.entries(value)) walk(item, Array.isArray(value) ? key : name)
   }

@@ -34,7 +34,7 @@ const layouts = new Map<number, Layout>(
   }),
 )
 
-/** No record is longer: the largest text chunk in hex is a tenth of it. Guards memory against a stream without newlines. */
+/** No record is longer: an exec, the one with most fields, is a tenth of it. Guards memory against a stream without newlines. */
 const longestLine = 16_384
 const newline = 0x0a
 /** What bpftrace says by itself, and the 0 of bpf/flush.bt. */

@@ -1,4 +1,5 @@
 /** Events -> rules -> alerts -> exporters: what the live sensor and a replay have in common. */
+import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import type { Exporter } from '../exporters/exporter.ts'
 import type { Metrics } from '../exporters/metrics.ts'
@@ -14,7 +15,7 @@ export interface Judge {
   judge(event: Event): void
   /** It is that time (Unix, milliseconds), whether or not there are events: tells what was awaited in vain. */
   advance(time: number): void
-  /** Puts these rules in place of the ones before. */
+  /** Puts these rules in place of the ones before; what was remembered for those is forgotten, unless they are the same. */
   use(rules: RuleSet): void
 }
 
@@ -38,7 +39,7 @@ export function createJudge(options: {
     log.warn({ pod, namespace }, `break-glass does not hold: ${detail}`)
   })
 
-  const use = (rules: RuleSet) => {
+  const begin = (rules: RuleSet) => {
     engine = createEngine(rules, {
       onError(rule, error) {
         metrics.ruleErrors.inc({ rule })
@@ -59,7 +60,8 @@ export function createJudge(options: {
     evaluations = 0
     fold = createStormFold()
   }
-  use(options.rules)
+  begin(options.rules)
+  let current = options.rules
 
   const send = (matches: readonly Match[]) => {
     for (const each of matches) {
@@ -76,7 +78,12 @@ export function createJudge(options: {
   }
 
   return {
-    use,
+    use(rules) {
+      // Where a receiver or its secret is what has changed: sequences, thresholds and folds go on.
+      if (isDeepStrictEqual(rules, current)) return
+      current = rules
+      begin(rules)
+    },
     judge(event) {
       const matches = engine.judge(event)
       metrics.ruleEvaluations.inc(engine.evaluations() - evaluations)

@@ -30,19 +30,17 @@ export function openPresence(options: {
   let marked: number | undefined
   let complained = false
 
+  const touch = (at: number) => utimesSync(file, at / 1000, at / 1000)
+  const make = () => {
+    mkdirSync(dirname(file), { recursive: true })
+    // Only where there is nothing: a symlink that leads nowhere yet would have root write wherever it says.
+    writeFileSync(file, 'When this file was last modified, Nightjar saw what the kernel does.\n', { flag: 'wx' })
+  }
   const mark = (at: number) => {
     marked = at
     try {
-      utimesSync(file, at / 1000, at / 1000)
-    } catch {
-      make(at)
-    }
-  }
-  const make = (at: number) => {
-    try {
-      mkdirSync(dirname(file), { recursive: true })
-      writeFileSync(file, 'When this file was last modified, Nightjar saw what the kernel does.\n')
-      utimesSync(file, at / 1000, at / 1000)
+      if (statSync(file, { throwIfNoEntry: false }) === undefined) make()
+      touch(at)
     } catch (error) {
       if (!complained) complain(error)
       complained = true
@@ -52,7 +50,8 @@ export function openPresence(options: {
   return {
     seeing() {
       const to = now()
-      if (marked !== undefined && to - marked < markEvery) return
+      // A clock that was set back is no reason to wait until it has come round again.
+      if (marked !== undefined && Math.abs(to - marked) < markEvery) return
       const from = marked === undefined ? lastMark(file) : undefined
       mark(to)
       if (from !== undefined && to - from >= shortest) gap(absence(from, to))

@@ -120,8 +120,14 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
       const nextRules = await rulesOf(next)
       const nextRedact = createRedactor(next, metrics)
       await stream.want(interests(nextRules.rules))
+      try {
+        await exporting.use(next)
+      } catch (error) {
+        // The rules that stay would wait in vain for what the new ones did not ask for.
+        await stream.want(interests(judging.rules))
+        throw error
+      }
       describe()
-      await exporting.use(next)
       redact = nextRedact
       judge.use(nextRules)
       judging = nextRules

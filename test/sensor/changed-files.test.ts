@@ -74,6 +74,15 @@ test('in a folder of rules a new pack is a change, and so is one that is gone; w
   expect(changed).toHaveBeenCalledTimes(2)
 })
 
+test('a folder of rules that leads into itself is looked at once', () => {
+  write('a.json', '{}')
+  for (const name of ['loop.json', 'round.json']) symlinkSync('.', join(folder, name))
+  const changed = watch('.')
+  write('a.json', '{ }')
+  looks(2)
+  expect(changed).toHaveBeenCalledOnce()
+})
+
 test('what was read for another reason meanwhile is no change', () => {
   write('config.yaml', 'a')
   const changed = watch('config.yaml')
@@ -97,7 +106,12 @@ test('watched are the configuration, the rules that are not shipped, and the fil
     exporters: {
       webhooks: [
         { name: 'soc', url: 'https://soc.example', secretFile: '/etc/nightjar/soc.key', headersFile: null },
-        { name: 'siem', url: 'https://siem.example', tls: { caFile: '/etc/nightjar/ca.pem' } },
+        {
+          name: 'siem',
+          url: `https://siem.example/${'$'}{file:/etc/nightjar/path}`,
+          headers: { Authorization: `Bearer ${'$'}{file:/etc/nightjar/token}`, 'X-Node': `${'$'}{env:NODE}` },
+          tls: { caFile: '/etc/nightjar/ca.pem' },
+        },
       ],
     },
   }
@@ -107,6 +121,8 @@ test('watched are the configuration, the rules that are not shipped, and the fil
     '/etc/nightjar-config/config.yaml',
     '/etc/nightjar-rules',
     '/etc/nightjar/ca.pem',
+    '/etc/nightjar/path',
     '/etc/nightjar/soc.key',
+    '/etc/nightjar/token',
   ])
 })

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
@@ -69,6 +69,18 @@ test('a sensor that never saw leaves no mark: the absence goes on', () => {
   sensor().leavesAt(30)
   expect(sensor(60).gaps).toMatchObject([{ seconds: 60 }])
   expect(statSync(join(folder, 'state/presence')).mtimeMs).toBe(seconds(60))
+})
+
+test('a clock that is set back does not keep it from marking', () => {
+  sensor(3600, 3601, 0, 3, 6)
+  expect(statSync(join(folder, 'state/presence')).mtimeMs).toBe(seconds(6))
+})
+
+test('what stands behind a name that somebody else put there is not written to', () => {
+  mkdirSync(join(folder, 'state'))
+  symlinkSync('../elsewhere', join(folder, 'state/presence'))
+  expect(sensor(0, 5).complain).toHaveBeenCalledOnce()
+  expect(existsSync(join(folder, 'elsewhere'))).toBe(false)
 })
 
 test('where it can not write it says so once and goes on', () => {
