@@ -33,6 +33,8 @@ export function createJudge(options: {
   let engine: Engine
   let fold = createStormFold()
   let evaluations = 0
+  /** One of the rules is off for that; it is tried again when rules are read anew. */
+  let failed = false
 
   const refused = refusalsOnce(({ pod, namespace, why, detail }) => {
     metrics.breakGlassRefused.inc({ reason: why })
@@ -40,8 +42,10 @@ export function createJudge(options: {
   })
 
   const begin = (rules: RuleSet) => {
+    failed = false
     engine = createEngine(rules, {
       onError(rule, error) {
+        failed = true
         metrics.ruleErrors.inc({ rule })
         log.error({ rule, err: error }, 'a rule failed and is disabled; the others go on')
       },
@@ -80,7 +84,7 @@ export function createJudge(options: {
   return {
     use(rules) {
       // Where a receiver or its secret is what has changed: sequences, thresholds and folds go on.
-      if (isDeepStrictEqual(rules, current)) return
+      if (!failed && isDeepStrictEqual(rules, current)) return
       current = rules
       begin(rules)
     },
