@@ -65,7 +65,7 @@ export const ordinaryCommands: string[] = [
   'node --max-old-space-size=4096 dist/server.js',
   'node --env-file=.env server.js --api-key-file=/run/secrets/api-key',
   'npm ci --ignore-scripts --no-audit',
-  'npm config get //registry.npmjs.org/:_authToken',
+  'npm config get //npm.example.org/:_authToken',
   'npx tsc --noEmit --project tsconfig.json',
   'python3 -m gunicorn --bind 0.0.0.0:8000 --workers 4 --forwarded-allow-ips=* app.wsgi:application',
   'python manage.py changepassword admin',

@@ -57,6 +57,14 @@ static void by_descriptor(char **arguments) {
   unlinkat(above, arguments[1], 0);
 }
 
+// By the number that its file system knows it by; the descriptor says which file system.
+static void by_handle(char **arguments) {
+  struct { struct file_handle head; char bytes[128]; } handle = {{.handle_bytes = 128}};
+  int mount_id;
+  name_to_handle_at(AT_FDCWD, arguments[0], &handle.head, &mount_id, 0);
+  open_by_handle_at(open(".", O_RDONLY), &handle.head, O_RDONLY);
+}
+
 static void a_signal(char **arguments) { kill(atoi(arguments[0]), SIGPIPE); }
 static void module(char **arguments) {
   syscall(SYS_finit_module, open(arguments[0], O_RDONLY), "", 0);
@@ -76,7 +84,7 @@ static struct {
     {"connection", connection}, {"question", question}, {"raw", raw}, {"read", read_file}, {"create", create},
     {"chmod", change_mode}, {"chown", change_owner}, {"link", hard}, {"symlink", symbolic}, {"rename", move},
     {"unlink", away}, {"mkdir", directory}, {"by-descriptor", by_descriptor}, {"signal", a_signal}, {"module", module},
-    {"child", child},
+    {"child", child}, {"handle", by_handle},
 };
 
 int main(int count, char **arguments) {

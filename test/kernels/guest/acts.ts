@@ -9,6 +9,8 @@ export interface KernelAct {
   name: string
   /** The program and its arguments, run in the directory of the acts; `SENSOR` is the sensor's number. */
   command: readonly string[]
+  /** The first kernel that shows it (docs/kernels.md); older ones are not asked. */
+  since?: readonly [major: number, minor: number]
   /** Told of the program's process, in this order, among the events of these types. `PRINTED` is what it printed. */
   told: (context: { printed: string; sensor: number }) => Part<Event>[]
 }
@@ -68,12 +70,13 @@ export const kernelActs: readonly KernelAct[] = [
   {
     family: 'open',
     name: 'by its handle',
-    command: [privilege, 'handle', `${place}/kept/secret`],
-    told: () => [{ file: { path: '/' } }, { file: file('kept/secret') }],
+    command: [acts, 'handle', 'kept/secret'],
+    told: () => [{ file: { path: place } }, { file: file('kept/secret') }],
   },
   {
     family: 'open',
     name: 'by a ring',
+    since: [5, 17],
     command: [privilege, 'ring', `${place}/way/secret`],
     told: () => [{ file: file('kept/secret') }],
   },
@@ -156,7 +159,7 @@ export const kernelActs: readonly KernelAct[] = [
     command: [acts, 'question'],
     told: () => [{ dns: { question: { name: 'node.example', type: 'AAAA' } }, destination: { port: 53 } }],
   },
-  { family: 'socket', name: 'raw', command: [acts, 'raw'], told: () => [{ socket: { family: 'inet', type: 'raw' } }] },
+  { family: 'socket', name: 'raw', command: [acts, 'raw'], told: () => [{ socket: { family: 'ipv4', type: 'raw' } }] },
   {
     family: 'ptrace',
     name: 'attach, look, change',

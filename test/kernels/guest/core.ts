@@ -138,6 +138,11 @@ const groups = {
 } as const
 type Group = keyof typeof groups
 
+function isOlderThan([major, minor]: readonly [number, number]): boolean {
+  const [ownMajor = 0, ownMinor = 0] = release().split('.').map(Number.parseFloat)
+  return ownMajor < major || (ownMajor === major && ownMinor < minor)
+}
+
 async function families(group: Group) {
   const types: readonly string[] = ['exec', 'exit', 'gap', ...groups[group]]
   const since = performance.now()
@@ -146,9 +151,15 @@ async function families(group: Group) {
   })
   if (!sensor) return
   say({ step: group, attached: seconds(since) })
-  for (const { family, name, command, told } of kernelActs.filter((one) => types.includes(one.family))) {
+  // What came together while it attached is judged first, so that nothing of the acts is shed.
+  for (let round = 0; round < 3; round++) {
+    const { pid } = await acting(['/opt/nightjar/bin/acts', 'nothing'])
+    await sensor.first(({ type, process }) => type === 'exit' && process?.pid === pid)
+  }
+  for (const { family, name, command, since: first, told } of kernelActs.filter((one) => types.includes(one.family))) {
     // Of every process, so that once is enough.
     if (group !== 'files' && (family === 'exec' || family === 'exit')) continue
+    if (first && isOlderThan(first)) continue
     const number = sensor.child.pid ?? 0
     const { pid, printed } = await acting(command.map((word) => (word === 'SENSOR' ? String(number) : word)))
     const last = await sensor.first(({ type, process }) => type === 'exit' && process?.pid === pid)
