@@ -53,7 +53,7 @@ export interface Probe {
   /** Resolves at the first heartbeat. Rejects if bpftrace can't be made to run the program. */
   readonly started: Promise<void>
   readonly pid: () => number | undefined
-  /** Kills bpftrace and waits for its end. */
+  /** Kills bpftrace and waits for its end; not for that of one before, which was found dying. */
   stop(): Promise<void>
 }
 
@@ -193,13 +193,14 @@ export function startProbe(options: ProbeOptions): Probe {
 
     const watch = setInterval(() => {
       const silence = performance.now() - heard
-      const status = up && silence > suspiciousSilence ? endOf(bpftrace.pid ?? 0) : undefined
-      // Killed by somebody, and not yet detached from all its tracepoints: the next one needn't wait for that.
-      if (status !== undefined) return ended(status >> 8, signalIn(status))
-      if (silence < (up ? heartbeatLimit : (options.startLimit ?? defaultStartLimit))) return
+      if (silence < suspiciousSilence) return
       // What it wrote may be waiting to be read, if it is this process that was held up: look once more first.
       setImmediate(() => {
         if (performance.now() - heard < silence) return
+        const status = up ? endOf(bpftrace.pid ?? 0) : undefined
+        // Killed by somebody, and not yet detached from all its tracepoints: the next one needn't wait for that.
+        if (status !== undefined) return ended(status >> 8, signalIn(status))
+        if (silence < (up ? heartbeatLimit : (options.startLimit ?? defaultStartLimit))) return
         stalled = true
         bpftrace.kill('SIGKILL')
       })
