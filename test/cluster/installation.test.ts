@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import { Alert } from '../../sensor/alert.ts'
 import { apply, fetchFrom, get, helm, kubectl } from './commands.ts'
 import { type Delivery, openReceiver } from './receiver.ts'
+import { removeFromNode } from './removal.ts'
 import {
   image,
   imageValues,
@@ -16,7 +17,6 @@ import {
   momentaryPod,
   namespaceObjects,
   namespaces,
-  removalPod,
   scene,
   shopper,
 } from './scene.ts'
@@ -474,7 +474,5 @@ test('helm uninstall leaves nothing of the release behind', async () => {
   await helm(['uninstall', 'nightjar', '--namespace', nightjar])
   await expect.poll(left, { timeout: 60_000, interval: 500 }).toEqual([])
   // The spool is the node's, and stays for whoever installs the sensor again: here nobody does.
-  await apply([removalPod(spoolOnNode, node)])
-  const removed = ['wait', '--for=jsonpath={.status.phase}=Succeeded', 'pod/removal', '--namespace', outside]
-  await kubectl([...removed, '--timeout=60s'])
+  await removeFromNode(spoolOnNode, node)
 })

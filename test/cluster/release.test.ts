@@ -8,12 +8,13 @@ import { parseAllDocuments } from 'yaml'
 import type { Alert } from '../../sensor/alert.ts'
 import { openAgentLog } from './agent-log.ts'
 import { apply, get, helm, kubectl } from './commands.ts'
-import { image, imageValues, namespaceObjects, namespaces, ofImage, on, ours, removalPod } from './scene.ts'
+import { removeFromNode } from './removal.ts'
+import { image, imageValues, namespaceObjects, namespaces, ofImage, on, ours } from './scene.ts'
 
 const deploy = join(import.meta.dirname, '../../deploy')
 const chart = join(deploy, 'helm/nightjar')
 const manifests = join(deploy, 'manifests/nightjar.yaml')
-const { nightjar, shop, outside } = namespaces
+const { nightjar, shop } = namespaces
 const next = process.env.NIGHTJAR_NEXT_IMAGE
 
 /** A new one each time: no sensor before this run has been there. */
@@ -96,10 +97,7 @@ afterAll(async () => {
   log.close()
   await helm(['uninstall', 'nightjar', '--namespace', nightjar, '--ignore-not-found'])
   await kubectl(['delete', 'pod', 'actor', '--namespace', shop, '--ignore-not-found', '--wait=false'])
-  await apply([removalPod(spoolOnNode, node)])
-  const removed = ['wait', '--for=jsonpath={.status.phase}=Succeeded', 'pod/removal', '--namespace', outside]
-  await kubectl([...removed, '--timeout=60s'])
-  await kubectl(['delete', 'pod', 'removal', '--namespace', outside])
+  await removeFromNode(spoolOnNode, node)
   await kubectl(['delete', 'namespace', baseline, '--ignore-not-found', '--wait=false'])
 })
 afterEach(async ({ task }) => {

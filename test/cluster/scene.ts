@@ -4,7 +4,7 @@
  * clocks that are compared are one clock.
  */
 import { readFileSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { join } from 'node:path'
 import type {
   V1ConfigMap,
   V1Container,
@@ -159,21 +159,4 @@ export const initialisedPod = (name: string, node: string): V1Pod => ({
   kind: 'Pod',
   metadata: { name, namespace: namespaces.shop, labels: { app: name } },
   spec: { ...shopPod(node, [ofImage('main', ['sleep', 'infinity'])]), initContainers: [momentary('prepare')] },
-})
-
-/** Removes a directory of the node. */
-export const removalPod = (directory: string, node: string): V1Pod => ({
-  apiVersion: 'v1',
-  kind: 'Pod',
-  metadata: { name: 'removal', namespace: namespaces.outside },
-  spec: {
-    ...on(node, [
-      {
-        ...ofImage('removal', ['rm', '-rf', join('/parent', basename(directory))]),
-        volumeMounts: [{ name: 'parent', mountPath: '/parent' }],
-      },
-    ]),
-    restartPolicy: 'Never',
-    volumes: [{ name: 'parent', hostPath: { path: dirname(directory), type: 'Directory' } }],
-  },
 })
