@@ -1,7 +1,7 @@
 /**
  * Puts acts back into the order of kernel time. Where bpftrace has a buffer for each CPU it reads one after the other, so a
- * child's exec may come before its fork; each act waits before it goes on: for `window` milliseconds, and for as long as
- * acts have lately been on their way. Where the buffers are full, one that comes late may belong before many that came.
+ * child's exec may come before its fork; each act waits before it goes on: for `window` milliseconds, or longer than acts
+ * have lately been on their way. Where the buffers are full, one that comes late may belong before many that came.
  *
  * Where all CPUs share one buffer acts come in the order in which they were told, however late: some microseconds after
  * they happened. Then a millisecond is enough, which is the least that a timer can do.
@@ -18,6 +18,8 @@ export interface Order<T> {
 const latest = 2e9
 /** A factor for each window: a second after the last late act next to nothing is left of it. */
 const fading = 0.97
+/** Waited for beyond what came late lately; nanoseconds. */
+const margin = 2e6
 /** Milliseconds, where all CPUs share one buffer. */
 const shortest = 1
 
@@ -46,7 +48,7 @@ export function createOrder<T extends { time: number }>(
     const due = Math.ceil(((waiting[0]?.time ?? 0) - options.now()) / 1e6 + window())
     options.after(due > 0 ? Math.min(due, window()) : window(), () => {
       scheduled = false
-      release(options.now() - window() * 1e6 - late)
+      release(options.now() - Math.max(window() * 1e6, late > 0 ? late + margin : 0))
       late *= fading
       schedule()
     })
