@@ -22,6 +22,7 @@ const families: { fragment: string; wantedBy?: EventType[]; unless?(interests: r
   { fragment: 'fork' },
   { fragment: 'exec' },
   { fragment: 'exit' },
+  { fragment: 'where', wantedBy: ['open', 'chmod', 'chown', 'link', 'rename', 'unlink', 'mkdir'] },
   { fragment: 'connect', wantedBy: ['connect'] },
   { fragment: 'stdio', wantedBy: ['stdio'] },
   { fragment: 'open', wantedBy: ['open'], unless: failuresAlone },

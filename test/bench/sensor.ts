@@ -20,7 +20,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Figure, median, tell } from './figures.ts'
 import { type Done, type Load, loadsIn, smallBuild } from './loads.ts'
-import { type Samples, type Watched, watch } from './watched.ts'
+import { type Samples, verified, type Watched, watch } from './watched.ts'
 
 const { values } = parseArgs({
   options: {
@@ -262,7 +262,11 @@ async function measure(path: string | undefined): Promise<Map<string, Figures[]>
       await together(warmUp)
       await watched.settled()
       const { node } = watched.work()
-      all.get('start')?.push({ 'until it watches, s': watched.startup, 'node warms up, s': node - before.node })
+      all.get('start')?.push({
+        'until it watches, s': watched.startup,
+        'verified, million instructions': verified(watched.pids.bpftrace) / 1e6,
+        'node warms up, s': node - before.node,
+      })
       for (const line of lines) {
         if (line.name === 'memory' && round < rounds - 1) continue
         all.get(line.name)?.push(line.figures(await under(watched, line, bare.get(line.name))))

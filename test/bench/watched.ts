@@ -1,6 +1,6 @@
 /** A running sensor as a benchmark sees it: what it takes of the machine, and what it says of itself. */
 import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
@@ -36,6 +36,15 @@ export function worked(pid: number): number {
 
 export const resident = (pid: number): number =>
   Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024
+
+/** Instructions that the kernel's verifier walked through for the programs that a process holds; 0 before Linux 5.16. */
+export function verified(pid: number): number {
+  const directory = `/proc/${pid}/fdinfo`
+  return readdirSync(directory).reduce((sum, descriptor) => {
+    const text = readFileSync(join(directory, descriptor), 'utf8')
+    return sum + Number(/^verified_insns:\s+(\d+)$/m.exec(text)?.[1] ?? 0)
+  }, 0)
+}
 
 /**
  * Starts `nightjar run` with all shipped rules, by its own first line, which says how V8 is started; `path` is put before

@@ -92,7 +92,13 @@ describe('only what a rule is on is watched', () => {
   test.each<[EventType, string[]]>([
     [
       'open',
-      [...opens, 'tracepoint:syscalls:sys_exit_open_by_handle_at', 'tracepoint:io_uring:io_uring_complete', ...opens],
+      [
+        'profile:hz:1',
+        ...opens,
+        'tracepoint:syscalls:sys_exit_open_by_handle_at',
+        'tracepoint:io_uring:io_uring_complete',
+        ...opens,
+      ],
     ],
     [
       'connect',
@@ -140,7 +146,7 @@ test('limits and sections that user space reads by are those that the kernel sid
   expect(text).toContain(`while ($i < ${limits.PATH_STEPS})`)
   expect(text).toContain(`while ($i < ${limits.CGROUP_DEPTH})`)
   expect(text).toContain(`while ($sent < (uint64)${limits.CGROUP_NAME_MAX} + 8)`)
-  const printedSections = [...text.matchAll(/printf\("t [^"]*", \$ts, \$t->pid, (\d+),/g)].map(([, section]) => section)
+  const printedSections = [...text.matchAll(/printf\("t [^"]*", \$ts, \$tid, (\d+),/g)].map(([, section]) => section)
   expect(new Set(printedSections)).toEqual(new Set(Object.values(sections).map(String)))
 })
 
