@@ -13,6 +13,8 @@ export interface KernelProgram {
   refused(text: string, complaint: readonly string[]): boolean
   /** What is not watched of what is wanted, as nameOf() says it: refused, or the kernel has no such tracepoint. */
   missing(interests: Interests): string[]
+  /** What the kernel is watched through: `tracepoint`, `tracepoint,kprobe`. */
+  backend(interests: Interests): string
 }
 
 /** More refusals than this are no lack of the kernel's, and each costs another start of bpftrace. */
@@ -23,8 +25,10 @@ export function createKernelProgram(options: {
   onRefused(name: string, complaint: readonly string[]): void
 }): KernelProgram {
   const omitted = new Set<string>()
+  const text = (interests: Interests) => without(program(interests, options.tracepoints()), omitted)
   return {
-    text: (interests) => without(program(interests, options.tracepoints()), omitted),
+    text,
+    backend: (interests) => (/^kprobe:/m.test(text(interests)) ? 'tracepoint,kprobe' : 'tracepoint'),
     refused(text, complaint) {
       const block = refusedBlock(text, complaint)
       if (block === undefined || omitted.has(nameOf(block)) || omitted.size >= mostOmitted) return false

@@ -32,6 +32,8 @@ export interface Stream {
   gap(gap: Gap): void
   /** What of the kernel program this kernel, or its bpftrace, doesn't take, and so is not watched; see nameOf. */
   missing(): string[]
+  /** What the kernel is watched through. */
+  backend(): string
   /**
    * Sends these events from when it resolves; the kernel program is exchanged if it is another one for them, without a
    * blind moment. Rejects if the new one can't be attached: the events stay what they were.
@@ -219,6 +221,7 @@ export function openStream(options: {
     lostEvents: () => lostEvents,
     gap,
     missing: () => kernelProgram.missing(interests),
+    backend: () => kernelProgram.backend(interests),
     async want(wanted) {
       const before = interests
       if (kernelProgram.text(wanted) === kernelProgram.text(before)) {
