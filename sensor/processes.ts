@@ -26,6 +26,8 @@ export interface Entry extends Wired {
   ancestors: ProcessBase[]
   /** Whether it has executed a program itself, and not only its parent before the fork. */
   execed: boolean
+  /** It was not among those running at the last look. */
+  missed?: boolean
   cgroup?: string
   /** Effective capabilities since its last exec. Ancestors are told without: forty names each would be most of an event. */
   capabilities?: string[]
@@ -40,6 +42,8 @@ export interface ProcessTable {
   apply(act: Act): void
   /** Takes over what /proc shows of processes that the table doesn't know, and drops those that are gone. */
   prime(running: RunningProcess[]): void
+  /** Drops processes that were not among those running, by their numbers, at this look and at the one before. */
+  sweep(running: ReadonlySet<number>): void
   size(): number
 }
 
@@ -219,7 +223,17 @@ export function createProcessTable(
     for (const process of running) if (alive.has(process.pid)) add(process)
   }
 
-  return { apply, prime, size: () => entries.size }
+  const sweep = (running: ReadonlySet<number>) => {
+    for (const [pid, entry] of entries) {
+      if (entry.exited) continue
+      if (entry.missed && !running.has(pid)) {
+        end(entry)
+        entries.delete(pid)
+      } else entry.missed = !running.has(pid)
+    }
+  }
+
+  return { apply, prime, sweep, size: () => entries.size }
 }
 
 function processOf(entry: Entry): Process {
