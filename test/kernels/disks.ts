@@ -14,8 +14,8 @@ export interface BootFiles {
   initrd: string
 }
 
-/** From the packages of a kernel, in `packages`, to what boots it, in `into`. */
-export function bootFiles(packages: string, into: string, busybox: string): BootFiles {
+/** From the packages of a kernel, in `packages`, to what boots it, in `into`. `busybox` is the machine's, `packer` one that runs here. */
+export function bootFiles(packages: string, into: string, busybox: string, packer: string): BootFiles {
   const whole = join(into, 'tree')
   rmSync(into, { recursive: true, force: true })
   mkdirSync(whole, { recursive: true })
@@ -37,7 +37,7 @@ export function bootFiles(packages: string, into: string, busybox: string): Boot
   writeFileSync(join(start, 'extra', `${spare}.ko`), textOf(files.get(spare)))
   cpSync(busybox, join(start, 'bin/busybox'))
   cpSync(join(import.meta.dirname, 'guest/init'), join(start, 'init'))
-  execFileSync('sh', ['-c', `chmod 755 init && find . | ${busybox} cpio -o -H newc | gzip -1 > ../initrd`], {
+  execFileSync('sh', ['-c', `chmod 755 init && find . | ${packer} cpio -o -H newc | gzip -1 > ../initrd`], {
     cwd: start,
     stdio: ['ignore', 'ignore', 'ignore'],
   })

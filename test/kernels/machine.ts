@@ -1,8 +1,10 @@
 /** A virtual machine in software emulation: no hardware virtualization is asked for, so that it runs anywhere. */
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import type { MachineKind } from './machines.ts'
 
 export interface Machine {
+  kind: MachineKind
   kernel: string
   initrd: string
   /** Of the kernel's command line, besides those of every machine. */
@@ -17,17 +19,18 @@ export interface Machine {
   onLine(line: string): void
 }
 
+const quiet = 'quiet panic=-1 mitigations=off nokaslr'
+
 /** Resolves when the machine is off; rejects if it had to be ended, or qemu can't run it. */
-export function boot({ kernel, initrd, parameters, disks, console, limit, onLine }: Machine): Promise<void> {
+export function boot({ kind, kernel, initrd, parameters, disks, console, limit, onLine }: Machine): Promise<void> {
   const child = spawn(
     'nice',
     [
-      ...['-n', '19', 'qemu-system-x86_64', '-accel', 'tcg,thread=multi', '-machine', 'q35', '-smp', '2', '-m', '3G'],
-      // Tables of five levels cost the emulation time and give nothing.
-      ...['-cpu', 'max,la57=off', '-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none', '-nic', 'none'],
+      ...['-n', '19', kind.emulator, ...kind.hardware, '-accel', 'tcg,thread=multi', '-smp', '2', '-m', '3G'],
+      ...['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none', '-nic', 'none'],
       ...['-kernel', kernel, '-initrd', initrd],
-      ...['-append', `console=ttyS0 quiet panic=-1 mitigations=off nokaslr ${parameters}`],
-      ...['-serial', `file:${console}`, '-serial', 'stdio'],
+      ...['-append', `console=${kind.console} nightjar.results=${kind.results} ${quiet} ${parameters}`],
+      ...['-serial', `file:${console}`, ...kind.second],
       ...disks.flatMap((disk) => ['-drive', `file=${disk},if=virtio,format=raw,readonly=on`]),
     ],
     { stdio: ['ignore', 'pipe', 'pipe'] },

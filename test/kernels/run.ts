@@ -5,8 +5,9 @@ import { join } from 'node:path'
 import { mirror, openArchive } from './archive.ts'
 import { type BootFiles, bootFiles, disk } from './disks.ts'
 import { type Finding, steps } from './findings.ts'
-import { kernels, roots } from './kernels.ts'
+import { type Kernel, kernels, roots } from './kernels.ts'
 import { boot } from './machine.ts'
+import { type MachineName, machines } from './machines.ts'
 import { table } from './table.ts'
 
 const cache = process.env.NIGHTJAR_KERNELS_CACHE ?? '/var/cache/nightjar-kernels'
@@ -30,46 +31,68 @@ const chosen = <T extends string>(all: readonly T[]): readonly T[] => {
   return some.length > 0 ? some : all
 }
 
-/** Debian's root as a disk; made once. */
-async function root(suite: string): Promise<string> {
-  const file = join(cache, 'disks', `${suite}.ext4`)
-  if (existsSync(file)) return file
-  const directory = join(cache, 'roots', suite)
+/** What is made for a machine like this one has no mark in its name. */
+const marked = (name: string, machine: MachineName) => (machine === 'x64' ? name : `${name}-${machine}`)
+
+/** Debian's root; made once. */
+async function tree(suite: string, machine: MachineName): Promise<string> {
+  const directory = join(cache, 'roots', marked(suite, machine))
   if (!existsSync(directory)) {
-    say(`Debian ${suite} (a minute or two)`)
+    say(`Debian ${marked(suite, machine)} (a minute or two)`)
     const unfinished = `${directory}.making`
     rmSync(unfinished, { recursive: true, force: true })
     mkdirSync(join(cache, 'roots'), { recursive: true })
     const options = [
       '--variant=minbase',
       '--include=bpftrace,busybox-static,libstdc++6',
+      ...(machine === 'x64' ? [] : ['--foreign', `--arch=${machines[machine].debian}`]),
       suite,
       unfinished,
       await mirror(),
     ]
     execFileSync('debootstrap', options, { stdio: ['ignore', 'ignore', 'inherit'] })
+    if (machine !== 'x64') unpackAll(unfinished)
     renameSync(unfinished, directory)
   }
-  disk(directory, file)
+  return directory
+}
+
+/** The same as a disk; made once. */
+async function root(suite: string, machine: MachineName): Promise<string> {
+  const file = join(cache, 'disks', `${marked(suite, machine)}.ext4`)
+  if (!existsSync(file)) disk(await tree(suite, machine), file)
   return file
 }
 
+/**
+ * What debootstrap does for a machine of another kind is only half of it: the packages that the system needs are unpacked, the
+ * others lie there. Their own scripts can't run here, and nothing that is tried needs what they set up.
+ */
+function unpackAll(directory: string): void {
+  const packages = join(directory, 'var/cache/apt/archives')
+  for (const name of readdirSync(packages).filter((one) => one.endsWith('.deb')))
+    execFileSync('dpkg-deb', ['--extract', join(packages, name), directory])
+  rmSync(packages, { recursive: true })
+}
+
 /** What boots this kernel; made once. Undefined, and said why, if no suite has it. */
-async function kernel(name: string, suites: readonly string[]): Promise<BootFiles | string> {
+async function kernel({ name, suites, machine, roots: its = roots }: Kernel): Promise<BootFiles | string> {
   const note = join(cache, 'boot', `${name}.json`)
   if (existsSync(note)) return JSON.parse(readFileSync(note, 'utf8'))
   const archive = await openArchive(join(cache, 'apt'))
   const reasons: string[] = []
   for (const suite of suites) {
-    const packages = join(cache, 'packages', suite)
+    const packages = join(cache, 'packages', marked(suite, machine))
     try {
       if (!existsSync(packages)) {
-        say(`the kernel of Debian ${suite}`)
+        say(`the kernel of Debian ${marked(suite, machine)}`)
         rmSync(`${packages}.making`, { recursive: true, force: true })
-        await archive.kernel(suite, `${packages}.making`)
+        await archive.kernel(suite, machines[machine].debian, `${packages}.making`)
         renameSync(`${packages}.making`, packages)
       }
-      const files = bootFiles(packages, join(cache, 'boot', name), join(cache, 'roots', roots[0], 'bin/busybox'))
+      const busybox = join(await tree(its[0] ?? roots[0], machine), 'bin/busybox')
+      const packer = join(await tree(roots[0], 'x64'), 'bin/busybox')
+      const files = bootFiles(packages, join(cache, 'boot', name), busybox, packer)
       writeFileSync(note, JSON.stringify(files))
       return files
     } catch (error) {
@@ -83,8 +106,20 @@ async function kernel(name: string, suites: readonly string[]): Promise<BootFile
   return reasons.join('; ')
 }
 
+/** Node.js of this checkout's version, for a machine of another kind than this one. */
+function foreignNode(machine: MachineName): string {
+  const { version } = JSON.parse(readFileSync(join(repository, 'node_modules/node/package.json'), 'utf8'))
+  const directory = join(cache, 'node', `${machine}-${version}`)
+  const file = join(directory, 'package/bin/node')
+  if (existsSync(file)) return file
+  mkdirSync(directory, { recursive: true })
+  const archive = execFileSync('npm', ['pack', '--silent', `node-linux-${machine}@${version}`], { cwd: directory })
+  execFileSync('tar', ['-xzf', String(archive).trim(), 'package/bin/node'], { cwd: directory })
+  return file
+}
+
 /** This checkout as a disk: made anew each time. */
-function product(): string {
+function product(machine: MachineName): string {
   const directory = join(cache, 'product')
   rmSync(directory, { recursive: true, force: true })
   mkdirSync(join(directory, 'bin'), { recursive: true })
@@ -97,11 +132,20 @@ function product(): string {
   )
   for (const name of production)
     if (existsSync(join(repository, name))) cpSync(join(repository, name), join(directory, name), { recursive: true })
-  cpSync(join(repository, 'node_modules/node/bin/node'), join(directory, 'bin/node'))
+  cpSync(
+    machine === 'x64' ? join(repository, 'node_modules/node/bin/node') : foreignNode(machine),
+    join(directory, 'bin/node'),
+  )
   const sources = { acts: 'test/kernels/guest/acts.c', privilege: 'test/e2e/privilege.c' }
   for (const [name, source] of Object.entries(sources))
-    execFileSync('gcc', ['-static', '-w', '-o', join(directory, 'bin', name), join(repository, source)])
-  const file = join(cache, 'disks', 'product.ext4')
+    execFileSync(machines[machine].compiler, [
+      '-static',
+      '-w',
+      '-o',
+      join(directory, 'bin', name),
+      join(repository, source),
+    ])
+  const file = join(cache, 'disks', `${marked('product', machine)}.ext4`)
   disk(directory, file)
   rmSync(directory, { recursive: true })
   return file
@@ -109,14 +153,15 @@ function product(): string {
 
 mkdirSync(join(cache, 'disks'), { recursive: true })
 mkdirSync(join(cache, 'results'), { recursive: true })
-const disks = new Map<string, string>()
-for (const suite of roots) disks.set(suite, await root(suite))
-const checkout = product()
+const checkouts = new Map<MachineName, string>()
 let failed = false
 
-for (const { name, suites } of kernels.filter((one) => chosen(kernels.map((each) => each.name)).includes(one.name))) {
-  const files = await kernel(name, suites)
-  for (const suite of chosen(roots)) {
+for (const one of kernels.filter(({ name }) => chosen(kernels.map((each) => each.name)).includes(name))) {
+  const { name, machine } = one
+  const files = await kernel(one)
+  const checkout = checkouts.get(machine) ?? product(machine)
+  checkouts.set(machine, checkout)
+  for (const suite of chosen(roots).filter((each) => one.roots?.includes(each) ?? true)) {
     const result = join(cache, 'results', `${name}-${suite}.json`)
     if (typeof files === 'string') {
       writeFileSync(result, JSON.stringify([{ step: 'missing', why: files }]))
@@ -127,10 +172,11 @@ for (const { name, suites } of kernels.filter((one) => chosen(kernels.map((each)
     say(`${files.release} with ${suite}'s bpftrace`)
     try {
       await boot({
+        kind: machines[machine],
         kernel: files.kernel,
         initrd: files.initrd,
         parameters: `nightjar.steps=${chosen(steps).join()}`,
-        disks: [disks.get(suite) ?? '', checkout],
+        disks: [await root(suite, machine), checkout],
         console: join(cache, 'results', `${name}-${suite}.console`),
         limit,
         onLine(line) {
