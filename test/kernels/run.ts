@@ -141,6 +141,7 @@ for (const { name, suites } of kernels.filter((one) => chosen(kernels.map((each)
           if (finding.step !== 'act' || !finding.ok) say(`  ${JSON.stringify(finding)}`)
         },
       })
+      if (findings.at(-1)?.step !== 'done') throw new Error('the machine was off before all was done; see its console')
     } catch (error) {
       findings.push({ step: 'broken', why: message(error) })
       say(`  ${message(error)}`)
