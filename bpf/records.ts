@@ -118,12 +118,12 @@ export const records = {
   },
   stdio: { tag: 'I', fields: actor },
   open: { tag: 'O', fields: { ...actor, returned: 'number', flags: 'number', owner: 'number' } },
-  unlink: { tag: 'x', fields: { ...actor, returned: 'number', directory: 'number' } },
-  rename: { tag: 'r', fields: { ...actor, returned: 'number', flags: 'number' } },
-  link: { tag: 'l', fields: { ...actor, returned: 'number', symbolic: 'number' } },
-  mkdir: { tag: 'k', fields: { ...actor, returned: 'number', mode: 'number' } },
-  chmod: { tag: 'c', fields: { ...actor, returned: 'number', mode: 'number' } },
-  chown: { tag: 'o', fields: { ...actor, returned: 'number', owner: 'number', group: 'number' } },
+  unlink: { tag: 'x', fields: { ...actor, returned: 'number', directory: 'number', resolved: 'number' } },
+  rename: { tag: 'r', fields: { ...actor, returned: 'number', flags: 'number', resolved: 'number' } },
+  link: { tag: 'l', fields: { ...actor, returned: 'number', symbolic: 'number', resolved: 'number' } },
+  mkdir: { tag: 'k', fields: { ...actor, returned: 'number', mode: 'number', resolved: 'number' } },
+  chmod: { tag: 'c', fields: { ...actor, returned: 'number', mode: 'number', resolved: 'number' } },
+  chown: { tag: 'o', fields: { ...actor, returned: 'number', owner: 'number', group: 'number', resolved: 'number' } },
   ptrace: { tag: 'T', fields: { ...actor, call: 'number', request: 'number', target: 'number', returned: 'number' } },
   namespace: {
     tag: 'N',
@@ -187,6 +187,9 @@ export const sections = {
   OTHER: 7,
   NAME: 8,
   OTHER_BASE: 9,
+  /** By a kprobe, with a time of its own: see macros/resolved.bt. */
+  RESOLVED: 10,
+  RESOLVED_OTHER: 11,
   ADDRESS: 20,
   QUESTION: 21,
 } as const

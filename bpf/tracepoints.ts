@@ -2,15 +2,23 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Architecture } from './architecture.ts'
+import { kprobesOf } from './kprobes.ts'
 import { type Block, blocksOf } from './omissions.ts'
 
-/** `category:name` -> the fields of its record; undefined if the kernel has no such tracepoint. */
+/**
+ * `category:name` -> the fields of its record; undefined if the kernel has no such tracepoint. `kprobe:function` -> no fields;
+ * undefined if it can't be probed.
+ */
 export type Tracepoints = (name: string) => Pick<ReadonlySet<string>, 'has'> | undefined
+
+const kprobe = 'kprobe:'
 
 /** The tracepoints of this kernel, as its tracefs lists them; undefined where that isn't mounted or may not be read. */
 export function tracepointsOf(tracefs = '/sys/kernel/tracing'): Tracepoints | undefined {
   if (!existsSync(join(tracefs, 'events/sched'))) return undefined
+  const canBeProbed = kprobesOf()
   return (name) => {
+    if (name.startsWith(kprobe)) return canBeProbed(name.slice(kprobe.length)) ? new Set() : undefined
     try {
       const format = readFileSync(join(tracefs, 'events', name.replace(':', '/'), 'format'), 'utf8')
       // Documentation/trace/events.rst: `field:<type> <name>;`, an array's name with its size behind.
@@ -35,7 +43,7 @@ export const within =
  */
 export function fitting(program: string, tracepoints: Tracepoints): string {
   return program.replaceAll(
-    /^((?:tracepoint:\S+\n)+)((?:\/[^{}]*?\/\n)?\{\n(?:.*\n)*?\}\n)/gm,
+    /^((?:(?:tracepoint|kprobe):\S+\n)+)((?:\/[^{}]*?\/\n)?\{\n(?:.*\n)*?\}\n)/gm,
     (_, probes: string, block: string) => {
       const read = [...block.matchAll(/\bargs->(\w+)/g)].map(([, field = '']) => field)
       const there = probes
@@ -44,7 +52,7 @@ export function fitting(program: string, tracepoints: Tracepoints): string {
         .filter((probe) => probe !== '')
         .filter((probe) => {
           if (probe.includes('*')) return true
-          const fields = tracepoints(probe.slice('tracepoint:'.length))
+          const fields = tracepoints(probe.replace(/^tracepoint:/, ''))
           return fields && read.every((field) => fields.has(field))
         })
       return there.length === 0 ? '' : `${there.join(',\n')}\n${block}`
@@ -53,7 +61,8 @@ export function fitting(program: string, tracepoints: Tracepoints): string {
 }
 
 /**
- * The blocks of the program that a kernel with these tracepoints can't run, though what they watch is there. That it has no
+ * The blocks of the program that a kernel with these tracepoints can't run, though what they watch is there. A kprobe only
+ * makes truer what a tracepoint tells. That it has no
  * tracepoint for one system call means that it has no such call, which is no loss; if it has none for any, all are lost.
  */
 export function lostBlocks(program: string, tracepoints: Tracepoints): Block[] {
@@ -65,7 +74,7 @@ export function lostBlocks(program: string, tracepoints: Tracepoints): Block[] {
   const calls = tracepoints('syscalls:sys_exit_openat') !== undefined
   return blocksOf(program).filter(
     ({ fragment, probes }) =>
-      !probes.some((probe) => left.has(`${fragment} ${probe}`)) &&
+      !probes.some((probe) => probe.startsWith(kprobe) || left.has(`${fragment} ${probe}`)) &&
       !(calls && probes.every((probe) => probe.startsWith('tracepoint:syscalls:'))),
   )
 }

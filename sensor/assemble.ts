@@ -107,6 +107,13 @@ interface Waiting {
 
 const none: Part[] = []
 
+/** How many parts a head has, those of its kprobe included. */
+const expected = (head: Head): number => head.parts + ('resolved' in head ? head.resolved : 0)
+
+/** Whether these are names that a kprobe found. Their head comes when the call ends, and not at all if it failed. */
+const isResolved = ({ parts: [first] }: Waiting): boolean =>
+  first?.record === 'text' && (first.section === sections.RESOLVED || first.section === sections.RESOLVED_OTHER)
+
 export function createAssembler(events: AssemblerEvents): { push(record: KernelRecord): void; waiting(): number } {
   /** By thread. A text of time and thread as the key would take longer to make than all else that is done with a part. */
   const waiting = new Map<number, Waiting>()
@@ -142,9 +149,19 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
     return found.parts
   }
 
+  /** What a kprobe found for the call that this thread has ended now: the latest, as what a failed call found is left. */
+  const removeResolved = (tid: number): Part[] => {
+    let latest: Waiting | undefined
+    for (let one = waiting.get(tid); one; one = one.other)
+      if (isResolved(one) && (latest === undefined || one.time > latest.time)) latest = one
+    return latest ? remove(latest) : none
+  }
+
   const take = (head: Head): Part[] => {
-    const parts = remove(head)
-    if (parts.length !== head.parts) events.incomplete(head.record)
+    const own = remove(head)
+    const resolved = 'resolved' in head ? head.resolved : 0
+    const parts = resolved > 0 ? [...own, ...removeResolved(head.tid)] : own
+    if (parts.length !== expected(head)) events.incomplete(head.record)
     return parts
   }
 
@@ -155,7 +172,7 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
   const expire = (now: number) => {
     for (const old of [...each()].filter(({ time }) => time <= now - patience)) {
       const [first] = remove(old)
-      if (first) events.incomplete(first.record)
+      if (first && !isResolved(old)) events.incomplete(first.record)
     }
   }
 
@@ -209,7 +226,7 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
           return events.act({ act: 'stdio', ...actor(record), stdio: stdioOf(take(record)) })
         default: {
           const parts = take(record)
-          const told = toldBy(record, parts, parts.length === record.parts)
+          const told = toldBy(record, parts, parts.length === expected(record))
           if (told) events.act({ act: 'deed', ...actor(record), ...told })
         }
       }

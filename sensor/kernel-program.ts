@@ -1,6 +1,6 @@
 /** The kernel program of a stream, with what this kernel and this bpftrace turn out not to take left out of it. */
 import type { Interests } from '../bpf/interest.ts'
-import { nameOf, refusedBlock, without } from '../bpf/omissions.ts'
+import { type Block, blocksOf, nameOf, refusedBlock, without } from '../bpf/omissions.ts'
 import { program } from '../bpf/program.ts'
 import { lostBlocks, type Tracepoints } from '../bpf/tracepoints.ts'
 
@@ -13,22 +13,30 @@ export interface KernelProgram {
   refused(text: string, complaint: readonly string[]): boolean
   /** What is not watched of what is wanted, as nameOf() says it: refused, or the kernel has no such tracepoint. */
   missing(interests: Interests): string[]
+  /** What the kernel is watched through: `tracepoint`, `tracepoint,kprobe`. */
+  backend(interests: Interests): string
 }
 
 /** More refusals than this are no lack of the kernel's, and each costs another start of bpftrace. */
 const mostOmitted = 16
+
+const isKprobe = ({ probes }: Block) => probes.some((probe) => probe.startsWith('kprobe:'))
 
 export function createKernelProgram(options: {
   tracepoints(): Tracepoints | undefined
   onRefused(name: string, complaint: readonly string[]): void
 }): KernelProgram {
   const omitted = new Set<string>()
+  const text = (interests: Interests) => without(program(interests, options.tracepoints()), omitted)
   return {
-    text: (interests) => without(program(interests, options.tracepoints()), omitted),
+    text,
+    backend: (interests) => (/^kprobe:/m.test(text(interests)) ? 'tracepoint,kprobe' : 'tracepoint'),
     refused(text, complaint) {
       const block = refusedBlock(text, complaint)
       if (block === undefined || omitted.has(nameOf(block)) || omitted.size >= mostOmitted) return false
-      omitted.add(nameOf(block))
+      // A kernel that refuses one kprobe refuses all of them.
+      const alike = isKprobe(block) ? blocksOf(text).filter(isKprobe) : [block]
+      for (const one of alike) omitted.add(nameOf(one))
       options.onRefused(nameOf(block), complaint)
       return true
     },

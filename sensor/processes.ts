@@ -5,17 +5,21 @@
  * those that forked it: they stay, also when a parent has exited and the kernel calls init the parent. Every process
  * keeps its ancestors' descriptions itself (at most 16), so that nothing else must be kept of the dead.
  */
-import type { Act, Exec } from './assemble.ts'
+import type { Act } from './assemble.ts'
 import { capabilityNames } from './capabilities.ts'
 import type { Clock } from './clock.ts'
-import { modeOf } from './deeds/opened.ts'
+import {
+  describeExec,
+  describeParent,
+  describeRunning,
+  describeStdio,
+  describeTarget,
+  exitCode,
+  inherited,
+} from './described.ts'
 import type { Event, EventType, Process, ProcessBase } from './event.ts'
-import { filesystemOf } from './filesystem.ts'
-import type { Socket } from './parts.ts'
 import type { RunningProcess } from './proc.ts'
 import { raisedByExec } from './raised.ts'
-import { baseName, programName, readsCommandsFrom } from './shells.ts'
-import { stdioOf } from './stdio.ts'
 import { type Connection, createWiring, type Wired } from './wiring.ts'
 
 /** One process, as the table holds it. */
@@ -26,6 +30,8 @@ export interface Entry extends Wired {
   ancestors: ProcessBase[]
   /** Whether it has executed a program itself, and not only its parent before the fork. */
   execed: boolean
+  /** It was not among those running at the last look. */
+  missed?: boolean
   cgroup?: string
   /** Effective capabilities since its last exec. Ancestors are told without: forty names each would be most of an event. */
   capabilities?: string[]
@@ -40,6 +46,8 @@ export interface ProcessTable {
   apply(act: Act): void
   /** Takes over what /proc shows of processes that the table doesn't know, and drops those that are gone. */
   prime(running: RunningProcess[]): void
+  /** Drops processes that were not among those running, by their numbers, at this look and at the one before. */
+  sweep(running: ReadonlySet<number>): void
   size(): number
 }
 
@@ -219,7 +227,17 @@ export function createProcessTable(
     for (const process of running) if (alive.has(process.pid)) add(process)
   }
 
-  return { apply, prime, size: () => entries.size }
+  const sweep = (running: ReadonlySet<number>) => {
+    for (const [pid, entry] of entries) {
+      if (entry.exited) continue
+      if (entry.missed && !running.has(pid)) {
+        end(entry)
+        entries.delete(pid)
+      } else entry.missed = !running.has(pid)
+    }
+  }
+
+  return { apply, prime, sweep, size: () => entries.size }
 }
 
 function processOf(entry: Entry): Process {
@@ -245,115 +263,5 @@ function withConnection(known: Connection[], added: Connection): Connection[] {
   return [...others.filter((connection) => connection !== oldest), added]
 }
 
-/** A process as another one's target. That cgroups differ does not say that containers do. */
-function describeTarget(pid: number, target: Entry | undefined, by: Entry, sensor: boolean): Event['target'] {
-  const { name, executable, command_line, user } = target?.described ?? {}
-  return {
-    pid,
-    ...(name !== undefined && { name }),
-    ...(executable && { executable }),
-    ...(command_line !== undefined && { command_line }),
-    ...(user && { user }),
-    ...(target?.cgroup !== undefined && target.cgroup === by.cgroup && { same_container: true }),
-    ...(sensor && { sensor }),
-  }
-}
-
 /** /proc tells the start to 10 ms, and the two clocks are read at different times; a number is used again much later. */
 const differ = (known: number | undefined, started: number) => known !== undefined && Math.abs(known - started) > 1000
-
-/** What a forked process has from its parent: all but what is its own. */
-function inherited(parent: ProcessBase | undefined): ProcessBase {
-  if (!parent) return {}
-  if (!('exit_code' in parent || 'listening' in parent || 'previous' in parent)) return parent
-  const { exit_code: _, listening: __, previous: ___, ...rest } = parent
-  return rest
-}
-
-/** What an exec shows of the parent: whether it listens, now; and its program, where /proc would not tell. */
-function describeParent(entry: Entry, { ppid, parentSockets, parentName }: Exec): void {
-  const [parent, ...others] = entry.ancestors
-  if (!parent || parent.pid !== ppid) return
-  const named = parent.executable === undefined ? ofProgram(parent, parentName) : parent
-  if (entry.parent?.described === parent) entry.parent.described = named
-  const { listening: _, ...rest } = named
-  const socket = parentSockets.find((socket) => socket.listening)
-  entry.ancestors = [{ ...rest, ...(socket && { listening: { port: socket.localPort } }) }, ...others]
-}
-
-const ofProgram = (process: ProcessBase, name: string | undefined): ProcessBase =>
-  name === undefined
-    ? process
-    : { ...process, name: programName(name, process.command_args ?? []), executable: { name: baseName(name) } }
-
-function describeExec(entry: Entry, exec: Exec, clock: Clock): void {
-  entry.stdio = exec.stdio
-  const [stdin, stdout, stderr] = describeStdio(entry, exec.parentSockets)
-  const name = exec.path === undefined ? undefined : programName(exec.path, exec.args)
-  const from = readsCommandsFrom(name, exec.args)
-  const known = (descriptor: number) => exec.stdio[descriptor] !== undefined || !exec.incomplete
-  const { name: previousName, command_line: previousLine } = entry.described
-  const described: ProcessBase = { pid: exec.pid, ppid: exec.ppid, start_time: clock.sinceBoot(exec.started) }
-  if (name !== undefined) described.name = name
-  if (exec.path !== undefined) described.executable = executableOf(exec.path, exec)
-  // Of an exec that came in part, what is not there is not known.
-  if (exec.args.length > 0 || !exec.incomplete) {
-    described.command_args = exec.args
-    described.command_line = exec.args.join(' ')
-  }
-  if (exec.argsCut) described.args_truncated = true
-  if (exec.directory !== undefined) described.working_directory = exec.directory
-  described.user = { id: exec.uid }
-  described.group = { id: exec.gid }
-  if (known(0)) described.stdin = stdin
-  if (known(1)) described.stdout = stdout
-  if (known(2)) described.stderr = stderr
-  if (from !== undefined) described.reads_commands_from = from
-  if (entry.execed && previousName !== undefined)
-    described.previous = { name: previousName, command_line: previousLine }
-  entry.described = described
-  entry.execed = true
-}
-
-const executableOf = (path: string, { deleted, executable }: Exec): ProcessBase['executable'] => ({
-  path,
-  name: baseName(path),
-  ...(deleted && { deleted }),
-  ...(executable.upper && { upper_layer: true }),
-  filesystem: filesystemOf(executable.magic),
-  ...setBits(executable.mode),
-})
-
-function setBits(mode: number): { setuid?: boolean; setgid?: boolean } {
-  const { mode: _, ...bits } = modeOf(mode)
-  return bits
-}
-
-function describeRunning(process: RunningProcess): ProcessBase {
-  const { pid, ppid, executable, args, uid, gid } = process
-  const path = executable?.replace(/ \(deleted\)$/, '')
-  return {
-    pid,
-    ppid,
-    name: path === undefined ? process.comm : programName(path, args),
-    ...(path !== undefined && {
-      executable: { path, name: baseName(path), ...(path !== executable && { deleted: true }) },
-    }),
-    command_args: args,
-    command_line: args.join(' '),
-    user: { id: uid },
-    group: { id: gid },
-  }
-}
-
-const describeStdio = (entry: Entry, parentSockets: Socket[] = []) =>
-  [0, 1, 2].map((at) =>
-    stdioOf(entry.stdio[at], (socket) => {
-      if (entry.connections.some(({ ip, port }) => ip === socket.ip && port === socket.port)) return true
-      const accepted = parentSockets.some((listener) => listener.listening && listener.localPort === socket.localPort)
-      return accepted ? false : undefined
-    }),
-  )
-
-/** wait(2) status -> what a shell's $? would be. */
-const exitCode = (status: number) => ((status & 0x7f) === 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f))

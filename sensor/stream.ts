@@ -16,6 +16,7 @@ import { openEnriching } from './enriching.ts'
 import type { Event } from './event.ts'
 import { createHandover } from './handover.ts'
 import { createKernelProgram } from './kernel-program.ts'
+import { followLostEnds } from './lost-ends.ts'
 import { createOrder } from './order.ts'
 import { type Gap, type Probe, startProbe } from './probe.ts'
 import { runningProcesses } from './proc.ts'
@@ -32,6 +33,8 @@ export interface Stream {
   gap(gap: Gap): void
   /** What of the kernel program this kernel, or its bpftrace, doesn't take, and so is not watched; see nameOf. */
   missing(): string[]
+  /** What the kernel is watched through. */
+  backend(): string
   /**
    * Sends these events from when it resolves; the kernel program is exchanged if it is another one for them, without a
    * blind moment. Rejects if the new one can't be attached: the events stay what they were.
@@ -136,8 +139,10 @@ export function openStream(options: {
     metrics.probeUp.set(Number(now))
   }
 
+  const seesAll = readlinkSync('/proc/self/ns/pid') === initialPidNamespace
+  const lostEnds = followLostEnds({ sweep: table.sweep })
   const prime = () => {
-    if (readlinkSync('/proc/self/ns/pid') === initialPidNamespace) return table.prime(runningProcesses())
+    if (seesAll) return table.prime(runningProcesses())
     log.warn({}, 'in a nested PID namespace (hostPID is off, or a node in a container): what ran before is unknown')
   }
 
@@ -174,6 +179,7 @@ export function openStream(options: {
       onGap: gap,
       onLoss(stage, count, type) {
         lostEvents += count
+        if (stage !== 'shed' && seesAll) lostEnds.lost()
         metrics.eventsLost.inc({ stage }, count)
         if (type) metrics.eventsShed.inc({ type }, count)
       },
@@ -219,6 +225,7 @@ export function openStream(options: {
     lostEvents: () => lostEvents,
     gap,
     missing: () => kernelProgram.missing(interests),
+    backend: () => kernelProgram.backend(interests),
     async want(wanted) {
       const before = interests
       if (kernelProgram.text(wanted) === kernelProgram.text(before)) {
@@ -235,6 +242,7 @@ export function openStream(options: {
     },
     async stop() {
       stopped = true
+      lostEnds.close()
       await Promise.all([running.stop(), successor?.stop()])
       order.flush()
       enricher.close()

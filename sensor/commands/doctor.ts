@@ -59,7 +59,7 @@ async function trial(): Promise<Check> {
     const seconds = ((performance.now() - since) / 1000).toFixed(1)
     const missing = kernelProgram.missing(everything)
     const but = missing.length > 0 ? `; not watched on this kernel: ${missing.join(', ')}` : ''
-    return { name, ok: true, found: `tracepoints, attached in ${seconds} s${but}` }
+    return { name, ok: true, found: `through ${kernelProgram.backend(everything)}, attached in ${seconds} s${but}` }
   } catch (error) {
     const found = error instanceof Error ? error.message.replaceAll('\n', '; ') : String(error)
     return {

@@ -93,7 +93,7 @@ export async function run(options: RunOptions, log: Logger): Promise<void> {
     if (missing.length > 0) log.warn({ missing }, 'not watched: this kernel, or its bpftrace, does not take it')
     metrics.describeBuild({
       ...build,
-      backend: 'tracepoint',
+      backend: stream.backend(),
       ...(missing.length > 0 && { missing: missing.join(', ') }),
     })
   }

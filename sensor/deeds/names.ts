@@ -8,7 +8,7 @@ import { type Part, pathOf, textIn } from '../parts.ts'
 import { modeOf, named } from './opened.ts'
 
 /**
- * What the program called the file, made absolute. The tracepoints of these calls know no more: that the kernel went
+ * What the program called the file, made absolute: all that the tracepoints of these calls know. That the kernel went
  * another way, over a symbolic link, does not show.
  */
 function absolute(parts: Part[], section: number, base: number, whole: boolean): string | undefined {
@@ -19,10 +19,18 @@ function absolute(parts: Part[], section: number, base: number, whole: boolean):
   return posix.join(pathOf(parts, base, whole) ?? '/', requested).replace(/(?<=.)\/$/, '')
 }
 
-/** The file that the call is about: by its descriptor as the kernel has it, else as the program called it. */
+/** The file that the call is about: as the kernel has it by a kprobe or its descriptor, else as the program called it. */
 function fileOf(parts: Part[], whole: boolean): File {
   const requested = textIn(parts, sections.REQUESTED)
-  if (requested === undefined) return { ...named(pathOf(parts, sections.FILE, whole)), path_source: 'kernel' }
+  const resolved = pathOf(parts, sections.RESOLVED, whole)
+  if (requested === undefined || resolved !== undefined) {
+    const path = resolved ?? pathOf(parts, sections.FILE, whole)
+    return {
+      ...named(path),
+      ...(requested !== undefined && requested !== path && { requested_path: requested }),
+      path_source: 'kernel',
+    }
+  }
   const path = absolute(parts, sections.REQUESTED, sections.FILE, whole)
   return {
     ...named(path),
@@ -37,7 +45,8 @@ function told(type: EventType, returned: number, file: File): Told {
   return { type, about: { file, ...(error && { error }) } }
 }
 
-const previousOf = (parts: Part[], whole: boolean) => absolute(parts, sections.OTHER, sections.OTHER_BASE, whole)
+const previousOf = (parts: Part[], whole: boolean) =>
+  pathOf(parts, sections.RESOLVED_OTHER, whole) ?? absolute(parts, sections.OTHER, sections.OTHER_BASE, whole)
 
 function linked(record: RecordOf<'link'>, parts: Part[], whole: boolean): Told {
   const target = record.symbolic ? textIn(parts, sections.OTHER) : previousOf(parts, whole)

@@ -123,4 +123,16 @@ describe('what a kernel can not show', () => {
       '---- namespace\n// namespace: a process makes new namespaces\ntracepoint:task',
     )
   })
+
+  test('where one kprobe is refused all are left out at once: each would cost another start', () => {
+    const told: string[] = []
+    const kernelProgram = createKernelProgram({ tracepoints: () => undefined, onRefused: (name) => told.push(name) })
+    expect(kernelProgram.backend(all)).toBe('tracepoint,kprobe')
+    const line = 'ERROR: Unable to attach probe: kprobe:security_path_link'
+    expect(kernelProgram.refused(kernelProgram.text(all), [line])).toBe(true)
+    expect(kernelProgram.backend(all)).toBe('tracepoint')
+    expect(told).toEqual(['link (kprobe:security_path_link)'])
+    expect(kernelProgram.missing(all)).toContain('rename (kprobe:security_path_rename)')
+    expect(kernelProgram.text(all)).toContain('tracepoint:syscalls:sys_exit_renameat2')
+  })
 })

@@ -691,6 +691,18 @@ describe('processes that were there before the sensor', () => {
     expect(last(11).process?.ancestors?.[0]).toMatchObject({ name: 'nginx', working_directory: '/srv' })
   })
 
+  test('one whose end was lost is gone once two looks in a row have not found it; others stay', () => {
+    const { table } = machine()
+    table.prime([running(1, 0), running(2, 1), running(3, 1), running(4, 1)])
+    table.sweep(new Set([1, 2]))
+    expect(table.size()).toBe(4) // what ended may still be on its way
+    table.sweep(new Set([1, 2, 4]))
+    expect(table.size()).toBe(3)
+    table.sweep(new Set([1, 2]))
+    table.sweep(new Set([1, 2]))
+    expect(table.size()).toBe(2)
+  })
+
   test('that are gone by the time of another look are forgotten', () => {
     const { table } = machine()
     table.prime([running(1, 0), running(2, 1), running(3, 1)])

@@ -20,7 +20,9 @@ kernelTest('doctor attaches the whole program for a moment, and exits 0', async 
     .map((line) => JSON.parse(line))
   expect(lines.find(({ name }) => name === 'kernel probes')).toMatchObject({
     ok: true,
-    found: expect.stringMatching(/^tracepoints, attached in [\d.]+ s(; not watched on this kernel: .*)?$/),
+    found: expect.stringMatching(
+      /^through tracepoint(,kprobe)?, attached in [\d.]+ s(; not watched on this kernel: .*)?$/,
+    ),
   })
   expect(code).toBe(0)
 })

@@ -123,6 +123,58 @@ export const kernelActs: readonly KernelAct[] = [
     command: [acts, 'mkdir', 'kept/newer'],
     told: () => [{ file: { ...file('kept/newer'), mode: '0751' } }],
   },
+  // `way` is a symbolic link to `kept`: these kernels have kprobes, so that the names are the kernel's.
+  {
+    family: 'mkdir',
+    name: 'through a link: where it is',
+    command: [acts, 'mkdir', 'way/linked'],
+    told: () => [{ file: { ...file('kept/linked'), requested_path: 'way/linked', path_source: 'kernel' } }],
+  },
+  {
+    family: 'chmod',
+    name: 'through a link: of which file',
+    command: [acts, 'chmod', 'way/secret'],
+    told: () => [{ file: { ...file('kept/secret'), requested_path: 'way/secret', path_source: 'kernel' } }],
+  },
+  {
+    family: 'chown',
+    name: 'through a link: of which file',
+    command: [acts, 'chown', 'way/secret'],
+    told: () => [{ file: { ...file('kept/secret'), requested_path: 'way/secret', path_source: 'kernel' } }],
+  },
+  {
+    family: 'link',
+    name: 'hard, through a link: from where to where',
+    command: [acts, 'link', 'way/secret', 'way/hard'],
+    told: () => [
+      {
+        file: {
+          ...file('kept/hard'),
+          target_path: `${place}/kept/secret`,
+          requested_path: 'way/hard',
+          path_source: 'kernel',
+        },
+      },
+    ],
+  },
+  {
+    family: 'link',
+    name: 'symbolic, through a link: where it is',
+    command: [acts, 'symlink', '/etc/passwd', 'way/soft'],
+    told: () => [{ file: { ...file('kept/soft'), target_path: '/etc/passwd', path_source: 'kernel' } }],
+  },
+  {
+    family: 'rename',
+    name: 'through a link: from where to where',
+    command: [acts, 'rename', 'way/hard', 'way/harder'],
+    told: () => [{ file: { ...file('kept/harder'), previous_path: `${place}/kept/hard`, path_source: 'kernel' } }],
+  },
+  {
+    family: 'unlink',
+    name: 'through a link: of which file',
+    command: [acts, 'unlink', 'way/harder'],
+    told: () => [{ file: { ...file('kept/harder'), requested_path: 'way/harder', path_source: 'kernel' } }],
+  },
   {
     family: 'connect',
     name: 'by TCP',
