@@ -8,6 +8,8 @@ export type Finding =
   | { step: 'booted'; kernel: string; bpftrace: string }
   | { step: Step; attached: number }
   | { step: Step; failed: string }
+  /** Node itself was ended by this signal while it started, and the sensor was started again: the emulator's doing. */
+  | { step: Step; died: string }
   /** What of the kernel program was refused, and left out. */
   | { step: Step; omitted: string; why: string }
   | { step: Step; gap: string }

@@ -26,7 +26,7 @@ export function boot({ kind, kernel, initrd, parameters, disks, console, limit, 
   const child = spawn(
     'nice',
     [
-      ...['-n', '19', kind.emulator, ...kind.hardware, '-accel', 'tcg,thread=multi', '-smp', '2', '-m', '3G'],
+      ...['-n', '19', kind.emulator, ...kind.hardware, '-smp', '2', '-m', '3G'],
       ...['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none', '-nic', 'none'],
       ...['-kernel', kernel, '-initrd', initrd],
       ...['-append', `console=${kind.console} nightjar.results=${kind.results} ${quiet} ${parameters}`],

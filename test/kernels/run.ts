@@ -187,6 +187,7 @@ for (const one of kernels.filter(({ name }) => chosen(kernels.map((each) => each
           if (finding.step !== 'act' || !finding.ok) say(`  ${JSON.stringify(finding)}`)
         },
       })
+      if (findings.at(-1)?.step !== 'done') throw new Error('the machine was off before all was done; see its console')
     } catch (error) {
       findings.push({ step: 'broken', why: message(error) })
       say(`  ${message(error)}`)

@@ -64,6 +64,7 @@ export function table(results: readonly Result[]): { text: string; failures: num
     failures += wrong.length + outcomes.filter(({ ok }) => !ok).length
     for (const finding of findings) {
       if ('failed' in finding) notes.push(`${name}: ${headings[finding.step]}: ${finding.failed}`)
+      if ('died' in finding) notes.push(`${name}: ${headings[finding.step]}: started again: ${finding.died}`)
       if ('omitted' in finding) notes.push(`${name}: ${headings[finding.step]}: left out: ${finding.omitted}`)
       if ('gap' in finding) notes.push(`${name}: ${headings[finding.step]}: gap: ${finding.gap}`)
     }

@@ -9,13 +9,15 @@ import { release } from 'node:os'
 import { createInterface } from 'node:readline'
 import type { Alert } from '../../../sensor/alert.ts'
 import type { Event } from '../../../sensor/event.ts'
-import type { Finding } from '../findings.ts'
+import type { Finding, Step } from '../findings.ts'
 import { kernelActs, place } from './acts.ts'
 import { matches } from './matching.ts'
 
 /** Milliseconds. Emulated, everything takes ten to thirty times as long. */
 const patience = 1_500_000
 const eventWithin = 60_000
+/** How often the sensor is started if Node is ended by a signal of its own: emulated, what V8 compiled is wrong at times. */
+const starts = 3
 
 const say = (finding: Finding) => process.stdout.write(`${JSON.stringify(finding)}\n`)
 const seconds = (since: number) => Math.round((performance.now() - since) / 100) / 10
@@ -25,11 +27,27 @@ interface Sensor<T> {
   all: T[]
   first(meant: (one: T) => boolean, within?: number): Promise<T | undefined>
   log: string[]
+  /** How it ended, though nobody asked it to; undefined while it runs. */
+  ended(): string | undefined
   stop(): Promise<void>
 }
 
-/** Resolves when the line of its log that holds `text` has come. */
-async function start<T>(args: string[], text: string): Promise<Sensor<T>> {
+/** Ended by a signal that nobody sent: of Node, not of Nightjar. */
+class Died extends Error {}
+
+async function start<T>(step: Step, args: string[], text: string): Promise<Sensor<T>> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await startOnce(args, text)
+    } catch (problem) {
+      if (!(problem instanceof Died) || tries === starts) throw problem
+      say({ step, died: problem.message })
+    }
+  }
+}
+
+/** Resolves when the line of its log that holds `text` has come; rejects with how it ended, and its last words. */
+async function startOnce<T>(args: string[], text: string): Promise<Sensor<T>> {
   writeFileSync('/tmp/config.yaml', 'probe: { startTimeout: 25m }\nexporters: { spool: { directory: /tmp/spool } }\n')
   const child = spawn(process.execPath, ['sensor/main.ts', ...args, '--config', '/tmp/config.yaml'], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -42,7 +60,13 @@ async function start<T>(args: string[], text: string): Promise<Sensor<T>> {
     all.push(JSON.parse(line))
     for (const look of waiting) look()
   })
-  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
+  let end: string | undefined
+  const ended = new Promise<void>((resolve) =>
+    child.once('close', (code, signal) => {
+      end = signal ?? `exit code ${code}`
+      resolve()
+    }),
+  )
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`not attached in ${patience / 1000} s`)), patience)
     createInterface(child.stderr).on('line', (line) => {
@@ -52,7 +76,8 @@ async function start<T>(args: string[], text: string): Promise<Sensor<T>> {
     })
     ended.then(() => {
       clearTimeout(timer)
-      reject(new Error(log.slice(-15).join(' | ').slice(0, 4000)))
+      const words = `${end}: ${log.slice(-15).join(' | ').slice(0, 4000)}`
+      reject(child.signalCode === null ? new Error(words) : new Died(words))
     })
   }).catch((problem) => {
     child.kill('SIGKILL')
@@ -62,6 +87,7 @@ async function start<T>(args: string[], text: string): Promise<Sensor<T>> {
     child,
     all,
     log,
+    ended: () => end,
     first: (meant, within = eventWithin) =>
       new Promise((resolve) => {
         const look = () => {
@@ -111,13 +137,18 @@ async function reverseShell(sensor: Sensor<Alert>): Promise<string | undefined> 
   )
   server.close()
   if (alert) return undefined
-  return `no alert; came: ${JSON.stringify(sensor.all.map(({ rule }) => rule.id))}`
+  const end = sensor.ended()
+  return `${end ? `the sensor ended: ${end}; ` : ''}no alert; came: ${JSON.stringify(sensor.all.map(({ rule }) => rule.id))}`
 }
 
 async function rules(step: 'first' | 'all', args: string[]) {
   const since = performance.now()
   try {
-    const sensor = await start<Alert>(['run', '--output', 'json', '--metrics', '127.0.0.1:9464', ...args], '"watching"')
+    const sensor = await start<Alert>(
+      step,
+      ['run', '--output', 'json', '--metrics', '127.0.0.1:9464', ...args],
+      '"watching"',
+    )
     say({ step, attached: seconds(since) })
     const problem = await reverseShell(sensor)
     const metrics = await (await fetch('http://127.0.0.1:9464/metrics')).text()
@@ -146,20 +177,27 @@ function isOlderThan([major, minor]: readonly [number, number]): boolean {
 async function families(group: Group) {
   const types: readonly string[] = ['exec', 'exit', 'gap', ...groups[group]]
   const since = performance.now()
-  const sensor = await start<Event>(['events', '--type', types.join()], 'kernel probes attached').catch((error) => {
-    say({ step: group, failed: String(error) })
-  })
+  const sensor = await start<Event>(group, ['events', '--type', types.join()], 'kernel probes attached').catch(
+    (error) => {
+      say({ step: group, failed: String(error) })
+    },
+  )
   if (!sensor) return
   say({ step: group, attached: seconds(since) })
-  // What came together while it attached is judged first, so that nothing of the acts is shed.
-  for (let round = 0; round < 3; round++) {
+  const idle = async () => {
     const { pid } = await acting(['/opt/nightjar/bin/acts', 'nothing'])
     await sensor.first(({ type, process }) => type === 'exit' && process?.pid === pid)
   }
+  /** Whether events are shed: emulated, what the sensor has to do for the first time takes it seconds. */
+  const isLate = () =>
+    sensor.log.findLast((line) => /are judged: |all events are judged/.test(line))?.includes('faster')
+  // What came together while it attached is judged first, so that nothing of the acts is shed.
+  for (let round = 0; round < 10; round++) await idle()
   for (const { family, name, command, since: first, told } of kernelActs.filter((one) => types.includes(one.family))) {
     // Of every process, so that once is enough.
     if (group !== 'files' && (family === 'exec' || family === 'exit')) continue
     if (first && isOlderThan(first)) continue
+    while (isLate() && sensor.ended() === undefined) await idle()
     const number = sensor.child.pid ?? 0
     const { pid, printed } = await acting(command.map((word) => (word === 'SENSOR' ? String(number) : word)))
     const last = await sensor.first(({ type, process }) => type === 'exit' && process?.pid === pid)
@@ -170,7 +208,8 @@ async function families(group: Group) {
     for (const event of own) if (at < expected.length && matches(event, expected[at])) at++
     const ok = at === expected.length
     const found = own.map(({ process, host: _, identity: __, ...rest }) => ({ ...rest, by: process?.command_line }))
-    const why = `${last ? '' : 'no exit seen; '}expected ${JSON.stringify(expected[at])}; told: ${JSON.stringify(found)}`
+    const end = sensor.ended()
+    const why = `${end ? `the sensor ended: ${end}; ` : ''}${last ? '' : 'no exit seen; '}expected ${JSON.stringify(expected[at])}; told: ${JSON.stringify(found)}`
     say({ step: 'act', family, name, ok, ...(!ok && { why: why.slice(0, 3000) }) })
   }
   for (const { gap } of sensor.all.filter(({ type }) => type === 'gap')) say({ step: group, gap: JSON.stringify(gap) })
