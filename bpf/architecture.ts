@@ -10,7 +10,7 @@ export interface Architecture {
   readonly macros: Readonly<Record<string, string>>
   /** Of the program; ARGUMENT_n is the text that reads the argument of a call, see the macro `registers`. */
   readonly constants: Readonly<Record<string, number | string>>
-  /** Calls that others have and it doesn't: the program attaches to none of them. */
+  /** Calls that others have and it doesn't, by the names of their tracepoints: the program attaches to none of them. */
   readonly lacks: ReadonlySet<string>
 }
 
@@ -49,7 +49,7 @@ const x64: Architecture = {
     SYS_SENDMMSG: 307,
     SYS_IO_URING_ENTER: 426,
   },
-  lacks: new Set(),
+  lacks: new Set(['arm64_personality']),
 }
 
 const arm64 = (pageSize: number): Architecture => ({
@@ -83,9 +83,10 @@ const arm64 = (pageSize: number): Architecture => ({
     SYS_SENDMMSG: 269,
     SYS_IO_URING_ENTER: 426,
   },
-  lacks: new Set(
-    'open creat chmod chown lchown link symlink rename unlink rmdir mkdir mknod dup2 ioperm iopl modify_ldt'.split(' '),
-  ),
+  lacks: new Set([
+    ...'open creat chmod chown lchown link symlink rename unlink rmdir mkdir mknod dup2'.split(' '),
+    ...'ioperm iopl modify_ldt personality'.split(' '),
+  ]),
 })
 
 /** By Node's name of the architecture; `pageSize` in bytes, 4096 where that can't be known. */
