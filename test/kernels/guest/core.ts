@@ -206,7 +206,7 @@ async function families(group: Group) {
     // In their order; what else the program did in this family (its loader's opens, say) doesn't matter.
     let at = 0
     for (const event of own) if (at < expected.length && matches(event, expected[at])) at++
-    const ok = at === expected.length
+    const ok = last !== undefined && at === expected.length
     const found = own.map(({ process, host: _, identity: __, ...rest }) => ({ ...rest, by: process?.command_line }))
     const end = sensor.ended()
     const why = `${end ? `the sensor ended: ${end}; ` : ''}${last ? '' : 'no exit seen; '}expected ${JSON.stringify(expected[at])}; told: ${JSON.stringify(found)}`
