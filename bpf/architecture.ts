@@ -23,6 +23,7 @@ const x64: Architecture = {
     THREAD_SIZE: 16384, // arch/x86/include/asm/page_64_types.h
     USER_CS: 0x33, // arch/x86/include/asm/segment.h: of 64-bit and 32-bit programs
     USER32_CS: 0x23,
+    FOREIGN_CALL: '$segment == 0x23', // of a 32-bit program, see registers-x64
     ARGUMENT_1: '(uint64)$regs->di', // arch/x86/entry/entry_64.S
     ARGUMENT_2: '(uint64)$regs->si',
     ARGUMENT_3: '(uint64)$regs->dx',
@@ -57,6 +58,8 @@ const arm64 = (pageSize: number): Architecture => ({
   constants: {
     // arch/arm64/include/asm/memory.h: 16 KiB, but a page at least, as a stack is mapped by pages.
     THREAD_SIZE: Math.max(16384, pageSize),
+    // PSR_MODE32_BIT of pstate, arch/arm64/include/uapi/asm/ptrace.h.
+    FOREIGN_CALL: '(*kptr((uint64 *)((uint64)$regs + 264)) & 0x10) != 0',
     ARGUMENT_1: '*kptr((uint64 *)((uint64)$regs + 272))', // orig_x0: the first register has the result
     ARGUMENT_2: '*kptr((uint64 *)((uint64)$regs + 8))',
     ARGUMENT_3: '*kptr((uint64 *)((uint64)$regs + 16))',

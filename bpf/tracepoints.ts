@@ -61,9 +61,9 @@ export function fitting(program: string, tracepoints: Tracepoints): string {
 }
 
 /**
- * The blocks of the program that a kernel with these tracepoints can't run, though what they watch is there. A kprobe only
- * makes truer what a tracepoint tells. That it has no
- * tracepoint for one system call means that it has no such call, which is no loss; if it has none for any, all are lost.
+ * The blocks of the program that a kernel with these tracepoints can't run, though what they watch is there. That it has no
+ * tracepoint for one system call means that it has no such call, which is no loss; if it has none for any, all are lost. One
+ * with a kprobe is none of them: it only makes truer what a tracepoint tells.
  */
 export function lostBlocks(program: string, tracepoints: Tracepoints): Block[] {
   const left = new Set(

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --disable-sigusr1 --no-maglev --max-semi-space-size=8
+#!/usr/bin/env -S node --disable-sigusr1 --no-maglev --max-semi-space-size=8 --heap-growing-percent=30
 /** The command line. Exit codes: 0 all well, 1 the check found something or the run failed, 2 bad usage or input. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { program as kernelProgram } from '../bpf/program.ts'
