@@ -174,6 +174,20 @@ function isOlderThan([major, minor]: readonly [number, number]): boolean {
   return ownMajor < major || (ownMajor === major && ownMinor < minor)
 }
 
+/**
+ * What came together while it attached is judged first, so that nothing of the acts is shed: an emulated node is slow. Opens
+ * are what is shed first, so that these are looked at, if they are asked for. Goes on in any case: what is shed is a gap.
+ */
+async function settle(sensor: Sensor<Event>, opens: boolean) {
+  for (let quiet = 0, round = 0; quiet < 5 && round < 60; round++) {
+    const { pid } = await acting(['/opt/nightjar/bin/acts', 'read', 'kept/secret'])
+    const isOwn = ({ process }: Event) => process?.pid === pid
+    const last = await sensor.first((event) => event.type === 'exit' && isOwn(event))
+    const told = !opens || sensor.all.some((event) => event.type === 'open' && isOwn(event))
+    quiet = last && told ? quiet + 1 : 0
+  }
+}
+
 async function families(group: Group) {
   const types: readonly string[] = ['exec', 'exit', 'gap', ...groups[group]]
   const since = performance.now()
@@ -184,20 +198,11 @@ async function families(group: Group) {
   )
   if (!sensor) return
   say({ step: group, attached: seconds(since) })
-  const idle = async () => {
-    const { pid } = await acting(['/opt/nightjar/bin/acts', 'nothing'])
-    await sensor.first(({ type, process }) => type === 'exit' && process?.pid === pid)
-  }
-  /** Whether events are shed: emulated, what the sensor has to do for the first time takes it seconds. */
-  const isLate = () =>
-    sensor.log.findLast((line) => /are judged: |all events are judged/.test(line))?.includes('faster')
-  // What came together while it attached is judged first, so that nothing of the acts is shed.
-  for (let round = 0; round < 10; round++) await idle()
+  await settle(sensor, types.includes('open'))
   for (const { family, name, command, since: first, told } of kernelActs.filter((one) => types.includes(one.family))) {
     // Of every process, so that once is enough.
     if (group !== 'files' && (family === 'exec' || family === 'exit')) continue
     if (first && isOlderThan(first)) continue
-    while (isLate() && sensor.ended() === undefined) await idle()
     const number = sensor.child.pid ?? 0
     const { pid, printed } = await acting(command.map((word) => (word === 'SENSOR' ? String(number) : word)))
     const last = await sensor.first(({ type, process }) => type === 'exit' && process?.pid === pid)
