@@ -17,13 +17,16 @@ export interface Architecture {
 /** The number of a call that the architecture doesn't have: no call has it. */
 const NONE = 0xffff
 
+/** arch/x86/include/asm/segment.h: the code segment of 32-bit programs. */
+const USER32_CS = 0x23
+
 const x64: Architecture = {
   macros: { registers: 'registers-x64' },
   constants: {
     THREAD_SIZE: 16384, // arch/x86/include/asm/page_64_types.h
-    USER_CS: 0x33, // arch/x86/include/asm/segment.h: of 64-bit and 32-bit programs
-    USER32_CS: 0x23,
-    FOREIGN_CALL: '$segment == 0x23', // of a 32-bit program, see registers-x64
+    USER_CS: 0x33, // of 64-bit programs
+    USER32_CS,
+    FOREIGN_CALL: `$segment == ${USER32_CS}`, // of a 32-bit program, see registers-x64
     ARGUMENT_1: '(uint64)$regs->di', // arch/x86/entry/entry_64.S
     ARGUMENT_2: '(uint64)$regs->si',
     ARGUMENT_3: '(uint64)$regs->dx',

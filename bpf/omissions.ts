@@ -18,6 +18,9 @@ export interface Block {
   lastLine: number
 }
 
+/** Whether it is one that makes truer what a tracepoint tells, where the kernel allows it. */
+export const isKprobe = ({ probes }: Block) => probes.some((probe) => probe.startsWith('kprobe:'))
+
 /** What a block is called in logs and metrics: its fragment and its first probe. */
 export const nameOf = ({ fragment, probes }: Block) => `${fragment} (${probes[0] ?? ''})`
 

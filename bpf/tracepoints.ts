@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Architecture } from './architecture.ts'
 import { kprobesOf } from './kprobes.ts'
-import { type Block, blocksOf } from './omissions.ts'
+import { type Block, blocksOf, isKprobe } from './omissions.ts'
 
 /**
  * `category:name` -> the fields of its record; undefined if the kernel has no such tracepoint. `kprobe:function` -> no fields;
@@ -73,8 +73,9 @@ export function lostBlocks(program: string, tracepoints: Tracepoints): Block[] {
   )
   const calls = tracepoints('syscalls:sys_exit_openat') !== undefined
   return blocksOf(program).filter(
-    ({ fragment, probes }) =>
-      !probes.some((probe) => probe.startsWith(kprobe) || left.has(`${fragment} ${probe}`)) &&
-      !(calls && probes.every((probe) => probe.startsWith('tracepoint:syscalls:'))),
+    (block) =>
+      !isKprobe(block) &&
+      !block.probes.some((probe) => left.has(`${block.fragment} ${probe}`)) &&
+      !(calls && block.probes.every((probe) => probe.startsWith('tracepoint:syscalls:'))),
   )
 }

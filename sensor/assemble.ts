@@ -107,8 +107,9 @@ interface Waiting {
 
 const none: Part[] = []
 
-/** How many parts a head has, those of its kprobe included. */
-const expected = (head: Head): number => head.parts + ('resolved' in head ? head.resolved : 0)
+/** How many parts of a head a kprobe has sent. */
+const resolvedOf = (head: Head): number => ('resolved' in head ? head.resolved : 0)
+const expected = (head: Head): number => head.parts + resolvedOf(head)
 
 /** Whether these are names that a kprobe found. Their head comes when the call ends, and not at all if it failed. */
 const isResolved = ({ parts: [first] }: Waiting): boolean =>
@@ -159,8 +160,7 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
 
   const take = (head: Head): Part[] => {
     const own = remove(head)
-    const resolved = 'resolved' in head ? head.resolved : 0
-    const parts = resolved > 0 ? [...own, ...removeResolved(head.tid)] : own
+    const parts = resolvedOf(head) > 0 ? [...own, ...removeResolved(head.tid)] : own
     if (parts.length !== expected(head)) events.incomplete(head.record)
     return parts
   }

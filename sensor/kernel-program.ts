@@ -1,6 +1,6 @@
 /** The kernel program of a stream, with what this kernel and this bpftrace turn out not to take left out of it. */
 import type { Interests } from '../bpf/interest.ts'
-import { type Block, blocksOf, nameOf, refusedBlock, without } from '../bpf/omissions.ts'
+import { blocksOf, isKprobe, nameOf, refusedBlock, without } from '../bpf/omissions.ts'
 import { program } from '../bpf/program.ts'
 import { lostBlocks, type Tracepoints } from '../bpf/tracepoints.ts'
 
@@ -20,8 +20,6 @@ export interface KernelProgram {
 /** More refusals than this are no lack of the kernel's, and each costs another start of bpftrace. */
 const mostOmitted = 16
 
-const isKprobe = ({ probes }: Block) => probes.some((probe) => probe.startsWith('kprobe:'))
-
 export function createKernelProgram(options: {
   tracepoints(): Tracepoints | undefined
   onRefused(name: string, complaint: readonly string[]): void
@@ -30,7 +28,7 @@ export function createKernelProgram(options: {
   const text = (interests: Interests) => without(program(interests, options.tracepoints()), omitted)
   return {
     text,
-    backend: (interests) => (/^kprobe:/m.test(text(interests)) ? 'tracepoint,kprobe' : 'tracepoint'),
+    backend: (interests) => (blocksOf(text(interests)).some(isKprobe) ? 'tracepoint,kprobe' : 'tracepoint'),
     refused(text, complaint) {
       const block = refusedBlock(text, complaint)
       if (block === undefined || omitted.has(nameOf(block)) || omitted.size >= mostOmitted) return false

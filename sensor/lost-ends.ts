@@ -1,5 +1,5 @@
 /** Processes whose end was lost on the way from the kernel: the table would hold them for alive until their numbers come again. */
-import { readdirSync } from 'node:fs'
+import { runningNumbers } from './proc.ts'
 
 export interface LostEnds {
   /** Events were lost, and an end may be among them. */
@@ -16,7 +16,7 @@ export function followLostEnds(options: {
   sweep(running: ReadonlySet<number>): void
   every?: number
 }): LostEnds {
-  const { running = runningNumbers, sweep, every = 10_000 } = options
+  const { running = () => new Set(runningNumbers()), sweep, every = 10_000 } = options
   let looks = 0
   let timer: NodeJS.Timeout | undefined
   const stop = () => {
@@ -37,10 +37,3 @@ export function followLostEnds(options: {
     close: stop,
   }
 }
-
-const runningNumbers = (): ReadonlySet<number> =>
-  new Set(
-    readdirSync('/proc')
-      .filter((name) => /^\d+$/.test(name))
-      .map(Number),
-  )

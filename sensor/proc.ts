@@ -23,11 +23,16 @@ const nanosecondsPerTick = 1e7 // USER_HZ is 100 on every architecture that we r
  * this process may not look at (a procfs mounted with hidepid, without CAP_SYS_PTRACE).
  */
 export function runningProcesses(root = '/proc'): RunningProcess[] {
-  return readdirSync(root)
-    .filter((name) => /^\d+$/.test(name))
-    .map((name) => runningProcess(root, Number(name)))
+  return runningNumbers(root)
+    .map((pid) => runningProcess(root, pid))
     .filter((process) => process !== undefined)
 }
+
+/** The numbers of all processes that it shows. */
+export const runningNumbers = (root = '/proc'): number[] =>
+  readdirSync(root)
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
 
 /** include/linux/sched.h: PF_EXITING, among the flags of proc(5)'s stat. */
 const exitingFlag = 0x4
