@@ -3,7 +3,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { EventType } from '../sensor/event.ts'
 import { type Architecture, ownArchitecture } from './architecture.ts'
-import { fileFilter, requestedMax, sets, tablesOf, whereOf } from './file-filter.ts'
+import { sets, whereOf } from './conditions.ts'
+import { connectFilter, connectTables } from './connect-filter.ts'
+import { fileFilter, requestedMax, tablesOf } from './file-filter.ts'
 import type { Interest, Interests } from './interest.ts'
 import { bits, bpfCommands, newNamespaces, ringOperations } from './numbers.ts'
 import { heading } from './omissions.ts'
@@ -22,7 +24,7 @@ const families: { fragment: string; wantedBy?: EventType[]; unless?(interests: r
   { fragment: 'fork' },
   { fragment: 'exec' },
   { fragment: 'exit' },
-  { fragment: 'where', wantedBy: ['open', 'chmod', 'chown', 'link', 'rename', 'unlink', 'mkdir'] },
+  { fragment: 'where', wantedBy: ['open', 'connect', 'chmod', 'chown', 'link', 'rename', 'unlink', 'mkdir'] },
   { fragment: 'connect', wantedBy: ['connect'] },
   { fragment: 'stdio', wantedBy: ['stdio'] },
   { fragment: 'open', wantedBy: ['open'], unless: failuresAlone },
@@ -96,6 +98,7 @@ const constants: Record<string, number | bigint> = {
   DNS_PORT_BE: 0x3500,
   EPHEMERAL_PORTS: 32768, // net.ipv4.ip_local_port_range begins here by default
   TOLD_MAX: 12_000, // of the 16,384 that a map holds, see sensor/probe.ts
+  NEWS_NS: 1_000_000_000,
   NETLINK_ROUTE: 0, // include/uapi/linux/netlink.h
   NETLINK_SOCK_DIAG: 4,
   NETLINK_AUDIT: 9,
@@ -165,12 +168,17 @@ export function program(
     return asked.length > 0 && unless?.(asked) !== true
   })
   const files = tablesOf(fileFilter(of(['open'])))
+  const connects = connectTables(connectFilter(of(['connect'])))
   const known: Record<string, number | bigint | string> = {
     ...constants,
     ...architecture.constants,
     ...files.constants,
+    ...connects.constants,
   }
-  const tables = of(['open']).length > 0 ? files.begin.join('\n  ') : ''
+  const tables = [
+    ...(of(['open']).length > 0 ? files.begin : []),
+    ...(of(['connect']).length > 0 ? connects.begin : []),
+  ].join('\n  ')
   const text = wanted.map(({ fragment, wantedBy }) => {
     const source = fragmentText(fragment).replace('{{tables}}', () => tables)
     return `${heading(fragment, wantedBy === undefined)}\n${expand(source, `${fragment}.bt`, architecture)}`

@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -103,7 +103,12 @@ describe('only what a rule is on is watched', () => {
     ],
     [
       'connect',
-      ['tracepoint:sock:inet_sock_set_state', 'tracepoint:syscalls:sys_exit_connect', 'tracepoint:net:net_dev_queue'],
+      [
+        'profile:hz:1',
+        'tracepoint:sock:inet_sock_set_state',
+        'tracepoint:syscalls:sys_exit_connect',
+        'tracepoint:net:net_dev_queue',
+      ],
     ],
     ['dns', ['tracepoint:net:net_dev_queue']],
     [
@@ -155,6 +160,7 @@ describe('a fragment with a mistake is refused', () => {
   let house: string
   beforeAll(() => {
     house = mkdtempSync(join(tmpdir(), 'nightjar-bpf-'))
+    symlinkSync(join(bpf, '../node_modules'), join(house, 'node_modules'))
   })
   afterAll(() => rmSync(house, { recursive: true }))
 
