@@ -60,6 +60,8 @@ const constants: Record<string, number | bigint> = {
   ...sets,
   FLUSH_MS: 2,
   FILTER_DEPTH: 20,
+  KEY_STEPS: 64,
+  KEY_FACTOR: 0x1e37_79b9_7f4a_7c15n, // odd, and without a pattern
   REQUESTED_LOOKED_AT: requestedMax + 1,
   O_ACCMODE: 3, // include/uapi/asm-generic/fcntl.h
   O_WRONLY: 1,
@@ -175,10 +177,8 @@ export function program(
     ...files.constants,
     ...connects.constants,
   }
-  const tables = [
-    ...(of(['open']).length > 0 ? files.begin : []),
-    ...(of(['connect']).length > 0 ? connects.begin : []),
-  ].join('\n  ')
+  // Of connections also where none is wanted: the fragments that are always there speak of these tables.
+  const tables = [...(of(['open']).length > 0 ? files.begin : []), ...connects.begin].join('\n  ')
   const text = wanted.map(({ fragment, wantedBy }) => {
     const source = fragmentText(fragment).replace('{{tables}}', () => tables)
     return `${heading(fragment, wantedBy === undefined)}\n${expand(source, `${fragment}.bt`, architecture)}`
