@@ -8,7 +8,7 @@ import { offsetOf } from './btf.ts'
 export interface Architecture {
   /** Macros under the names that the fragments call them by. */
   readonly macros: Readonly<Record<string, string>>
-  /** Of the program; ARGUMENT_n is the text that reads the argument of a call, see the macro `registers`. */
+  /** Of the program; ARGUMENT_n and RETURNED are texts that read what a call was given and gave, see the macro `frame`. */
   readonly constants: Readonly<Record<string, number | string>>
   /** Calls that others have and it doesn't, by the names of their tracepoints: the program attaches to none of them. */
   readonly lacks: ReadonlySet<string>
@@ -21,12 +21,13 @@ const NONE = 0xffff
 const USER32_CS = 0x23
 
 const x64: Architecture = {
-  macros: { registers: 'registers-x64' },
+  macros: { frame: 'frame-x64' },
   constants: {
     THREAD_SIZE: 16384, // arch/x86/include/asm/page_64_types.h
     USER_CS: 0x33, // of 64-bit programs
     USER32_CS,
-    FOREIGN_CALL: `$segment == ${USER32_CS}`, // of a 32-bit program, see registers-x64
+    FOREIGN_CALL: `$segment == ${USER32_CS}`, // of a 32-bit program, see frame-x64
+    RETURNED: '(int64)$regs->ax',
     ARGUMENT_1: '(uint64)$regs->di', // arch/x86/entry/entry_64.S
     ARGUMENT_2: '(uint64)$regs->si',
     ARGUMENT_3: '(uint64)$regs->dx',
@@ -57,12 +58,13 @@ const x64: Architecture = {
 }
 
 const arm64 = (pageSize: number): Architecture => ({
-  macros: { registers: 'registers-arm64' },
+  macros: { frame: 'frame-arm64' },
   constants: {
     // arch/arm64/include/asm/memory.h: 16 KiB, but a page at least, as a stack is mapped by pages.
     THREAD_SIZE: Math.max(16384, pageSize),
     // PSR_MODE32_BIT of pstate, arch/arm64/include/uapi/asm/ptrace.h.
     FOREIGN_CALL: '(*kptr((uint64 *)((uint64)$regs + 264)) & 0x10) != 0',
+    RETURNED: '*kptr((int64 *)$regs)',
     ARGUMENT_1: '*kptr((uint64 *)((uint64)$regs + 272))', // orig_x0: the first register has the result
     ARGUMENT_2: '*kptr((uint64 *)((uint64)$regs + 8))',
     ARGUMENT_3: '*kptr((uint64 *)((uint64)$regs + 16))',
