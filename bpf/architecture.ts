@@ -17,21 +17,36 @@ export interface Architecture {
 /** The number of a call that the architecture doesn't have: no call has it. */
 const NONE = 0xffff
 
-/** arch/x86/include/asm/segment.h: the code segment of 32-bit programs. */
-const USER32_CS = 0x23
+/**
+ * Whether the running call is one of 32-bit programs, which the tracepoints leave out (ARCH_TRACE_IGNORE_COMPAT_SYSCALLS). x86:
+ * TS_COMPAT, arch/x86/include/asm/thread_info.h, is set from the call's beginning to its end, also by the `int 0x80` of a
+ * 64-bit program, whose code segment is the usual one. arm64: TIF_32BIT, of the program itself.
+ */
+const compatCall = {
+  x64: '(curtask->thread_info.status & 2) != 0',
+  arm64: '(curtask->thread_info.flags & 0x400000) != 0',
+}
 
 const x64: Architecture = {
   macros: { registers: 'registers-x64' },
   constants: {
     THREAD_SIZE: 16384, // arch/x86/include/asm/page_64_types.h
     USER_CS: 0x33, // of 64-bit programs
-    USER32_CS,
-    FOREIGN_CALL: `$segment == ${USER32_CS}`, // of a 32-bit program, see registers-x64
+    USER32_CS: 0x23, // of 32-bit ones, arch/x86/include/asm/segment.h
+    COMPAT_CALL: compatCall.x64,
     ARGUMENT_1: '(uint64)$regs->di', // arch/x86/entry/entry_64.S
     ARGUMENT_2: '(uint64)$regs->si',
     ARGUMENT_3: '(uint64)$regs->dx',
     ARGUMENT_4: '(uint64)$regs->r10',
     ARGUMENT_5: '(uint64)$regs->r8',
+    COMPAT_ARGUMENT_1: '((uint64)$regs->bx & 0xffffffff)', // arch/x86/entry/entry_64_compat.S
+    COMPAT_ARGUMENT_2: '((uint64)$regs->cx & 0xffffffff)',
+    COMPAT_ARGUMENT_3: '((uint64)$regs->dx & 0xffffffff)',
+    COMPAT_OPEN: 5, // arch/x86/entry/syscalls/syscall_32.tbl
+    COMPAT_CREAT: 8,
+    COMPAT_OPENAT: 295,
+    COMPAT_OPENAT2: 437,
+    COMPAT_OPEN_BY_HANDLE_AT: 342,
     SYS_OPEN: 2, // arch/x86/entry/syscalls/syscall_64.tbl
     SYS_CREAT: 85,
     SYS_OPENAT2: 437,
@@ -61,13 +76,20 @@ const arm64 = (pageSize: number): Architecture => ({
   constants: {
     // arch/arm64/include/asm/memory.h: 16 KiB, but a page at least, as a stack is mapped by pages.
     THREAD_SIZE: Math.max(16384, pageSize),
-    // PSR_MODE32_BIT of pstate, arch/arm64/include/uapi/asm/ptrace.h.
-    FOREIGN_CALL: '(*kptr((uint64 *)((uint64)$regs + 264)) & 0x10) != 0',
+    COMPAT_CALL: compatCall.arm64,
     ARGUMENT_1: '*kptr((uint64 *)((uint64)$regs + 272))', // orig_x0: the first register has the result
     ARGUMENT_2: '*kptr((uint64 *)((uint64)$regs + 8))',
     ARGUMENT_3: '*kptr((uint64 *)((uint64)$regs + 16))',
     ARGUMENT_4: '*kptr((uint64 *)((uint64)$regs + 24))',
     ARGUMENT_5: '*kptr((uint64 *)((uint64)$regs + 32))',
+    COMPAT_ARGUMENT_1: '(*kptr((uint64 *)((uint64)$regs + 272)) & 0xffffffff)',
+    COMPAT_ARGUMENT_2: '(*kptr((uint64 *)((uint64)$regs + 8)) & 0xffffffff)',
+    COMPAT_ARGUMENT_3: '(*kptr((uint64 *)((uint64)$regs + 16)) & 0xffffffff)',
+    COMPAT_OPEN: 5, // arch/arm/tools/syscall.tbl
+    COMPAT_CREAT: 8,
+    COMPAT_OPENAT: 322,
+    COMPAT_OPENAT2: 437,
+    COMPAT_OPEN_BY_HANDLE_AT: 371,
     SYS_OPEN: NONE, // include/uapi/asm-generic/unistd.h
     SYS_CREAT: NONE,
     SYS_OPENAT2: 437,

@@ -28,6 +28,7 @@ const families: { fragment: string; wantedBy?: EventType[]; unless?(interests: r
   { fragment: 'open', wantedBy: ['open'], unless: failuresAlone },
   { fragment: 'open-handle', wantedBy: ['open'], unless: failuresAlone },
   { fragment: 'open-ring', wantedBy: ['open'], unless: failuresAlone },
+  { fragment: 'open-compat', wantedBy: ['open'], unless: failuresAlone },
   { fragment: 'open-failed', wantedBy: ['open'], unless: successesAlone },
   { fragment: 'chmod', wantedBy: ['chmod'] },
   { fragment: 'chown', wantedBy: ['chown'] },

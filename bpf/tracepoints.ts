@@ -63,7 +63,7 @@ export function fitting(program: string, tracepoints: Tracepoints): string {
 /**
  * The blocks of the program that a kernel with these tracepoints can't run, though what they watch is there. That it has no
  * tracepoint for one system call means that it has no such call, which is no loss; if it has none for any, all are lost. One
- * with a kprobe is none of them: it only makes truer what a tracepoint tells.
+ * with a kprobe is none of them: it only adds to what tracepoints tell, and the backend says whether there are any.
  */
 export function lostBlocks(program: string, tracepoints: Tracepoints): Block[] {
   const left = new Set(

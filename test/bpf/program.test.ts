@@ -98,6 +98,7 @@ describe('only what a rule is on is watched', () => {
         ...opens,
         'tracepoint:syscalls:sys_exit_open_by_handle_at',
         'tracepoint:io_uring:io_uring_complete',
+        'kprobe:fd_install',
         ...opens,
       ],
     ],

@@ -11,6 +11,8 @@ export interface KernelAct {
   command: readonly string[]
   /** The first kernel that shows it (docs/kernels.md); older ones are not asked. */
   since?: readonly [major: number, minor: number]
+  /** The kind of machine that has it, as Node calls it; all of them if it isn't said. */
+  machine?: 'x64'
   /** Told of the program's process, in this order, among the events of these types. `PRINTED` is what it printed. */
   told: (context: { printed: string; sensor: number }) => Part<Event>[]
 }
@@ -19,6 +21,10 @@ export interface KernelAct {
 export const place = '/tmp/place'
 const acts = '/opt/nightjar/bin/acts'
 const privilege = '/opt/nightjar/bin/privilege'
+/** The same acts by a 32-bit program, and by a 64-bit one that calls as these do. */
+const compat = { 'a 32-bit program': '/opt/nightjar/bin/compat32', 'int 0x80': '/opt/nightjar/bin/compat64' }
+const byBoth = (act: (by: string, program: string) => KernelAct[]): KernelAct[] =>
+  Object.entries(compat).flatMap(([by, program]) => act(by, program).map((one) => ({ ...one, machine: 'x64' })))
 
 const file = (name: string): { path: string; name: string; directory: string } => ({
   path: `${place}/${name}`,
@@ -80,6 +86,38 @@ export const kernelActs: readonly KernelAct[] = [
     command: [privilege, 'ring', `${place}/way/secret`],
     told: () => [{ file: file('kept/secret') }],
   },
+  ...byBoth((by, program) => [
+    {
+      family: 'open',
+      name: `by ${by}: the file that it is, and what was asked for`,
+      command: [program, 'open', 'way/../way/secret'],
+      told: () => [{ file: { ...file('kept/secret'), requested_path: 'way/../way/secret', access: ['read'] } }],
+    },
+    {
+      family: 'open',
+      name: `by ${by}: made and cut`,
+      command: [program, 'openat', 'kept/thirty-two'],
+      told: () => [{ file: { ...file('kept/thirty-two'), access: ['write', 'create', 'truncate'] } }],
+    },
+    {
+      family: 'open',
+      name: `by ${by}: made anew`,
+      command: [program, 'creat', 'way/anew'],
+      told: () => [{ file: { ...file('kept/anew'), access: ['write', 'create', 'truncate'] } }],
+    },
+    {
+      family: 'open',
+      name: `by ${by}: the newest call`,
+      command: [program, 'openat2', 'way/secret'],
+      told: () => [{ file: { ...file('kept/secret'), requested_path: 'way/secret', access: ['read'] } }],
+    },
+    {
+      family: 'open',
+      name: `by ${by}: by its handle`,
+      command: [program, 'handle', 'kept/secret'],
+      told: () => [{ file: { path: place } }, { file: file('kept/secret') }],
+    },
+  ]),
   {
     family: 'chmod',
     name: 'with the set-user-id bit',
