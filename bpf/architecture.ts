@@ -10,6 +10,8 @@ export interface Architecture {
   readonly macros: Readonly<Record<string, string>>
   /** Of the program; ARGUMENT_n is the text that reads the argument of a call, see the macro `registers`. */
   readonly constants: Readonly<Record<string, number | string>>
+  /** Whether the calls of 32-bit programs pass functions of their own: see compat.ts. */
+  readonly compatFunctions: boolean
   /** Calls that others have and it doesn't, by the names of their tracepoints: the program attaches to none of them. */
   readonly lacks: ReadonlySet<string>
 }
@@ -34,6 +36,8 @@ const x64: Architecture = {
     USER_CS: 0x33, // of 64-bit programs
     USER32_CS: 0x23, // of 32-bit ones, arch/x86/include/asm/segment.h
     COMPAT_CALL: compatCall.x64,
+    // An x32 call, arch/x86/include/uapi/asm/unistd.h: neither a tracepoint nor a function of its own shows its end.
+    CALL_WITHOUT_END: '($call & 0x40000000) != 0',
     ARGUMENT_1: '(uint64)$regs->di', // arch/x86/entry/entry_64.S
     ARGUMENT_2: '(uint64)$regs->si',
     ARGUMENT_3: '(uint64)$regs->dx',
@@ -42,11 +46,14 @@ const x64: Architecture = {
     COMPAT_ARGUMENT_1: '((uint64)$regs->bx & 0xffffffff)', // arch/x86/entry/entry_64_compat.S
     COMPAT_ARGUMENT_2: '((uint64)$regs->cx & 0xffffffff)',
     COMPAT_ARGUMENT_3: '((uint64)$regs->dx & 0xffffffff)',
+    COMPAT_ARGUMENT_4: '((uint64)$regs->si & 0xffffffff)',
+    COMPAT_ARGUMENT_5: '((uint64)$regs->di & 0xffffffff)',
     COMPAT_OPEN: 5, // arch/x86/entry/syscalls/syscall_32.tbl
     COMPAT_CREAT: 8,
     COMPAT_OPENAT: 295,
     COMPAT_OPENAT2: 437,
     COMPAT_OPEN_BY_HANDLE_AT: 342,
+    COMPAT_SOCKETCALL: 102,
     SYS_OPEN: 2, // arch/x86/entry/syscalls/syscall_64.tbl
     SYS_CREAT: 85,
     SYS_OPENAT2: 437,
@@ -68,6 +75,7 @@ const x64: Architecture = {
     SYS_SENDMMSG: 307,
     SYS_IO_URING_ENTER: 426,
   },
+  compatFunctions: true,
   lacks: new Set(['arm64_personality']),
 }
 
@@ -77,6 +85,7 @@ const arm64 = (pageSize: number): Architecture => ({
     // arch/arm64/include/asm/memory.h: 16 KiB, but a page at least, as a stack is mapped by pages.
     THREAD_SIZE: Math.max(16384, pageSize),
     COMPAT_CALL: compatCall.arm64,
+    CALL_WITHOUT_END: compatCall.arm64,
     ARGUMENT_1: '*kptr((uint64 *)((uint64)$regs + 272))', // orig_x0: the first register has the result
     ARGUMENT_2: '*kptr((uint64 *)((uint64)$regs + 8))',
     ARGUMENT_3: '*kptr((uint64 *)((uint64)$regs + 16))',
@@ -90,6 +99,7 @@ const arm64 = (pageSize: number): Architecture => ({
     COMPAT_OPENAT: 322,
     COMPAT_OPENAT2: 437,
     COMPAT_OPEN_BY_HANDLE_AT: 371,
+    COMPAT_SOCKETCALL: NONE, // it is older than the calls that this kernel knows of 32-bit programs
     SYS_OPEN: NONE, // include/uapi/asm-generic/unistd.h
     SYS_CREAT: NONE,
     SYS_OPENAT2: 437,
@@ -111,6 +121,7 @@ const arm64 = (pageSize: number): Architecture => ({
     SYS_SENDMMSG: 269,
     SYS_IO_URING_ENTER: 426,
   },
+  compatFunctions: false,
   lacks: new Set([
     ...'open creat chmod chown lchown link symlink rename unlink rmdir mkdir mknod dup2'.split(' '),
     ...'ioperm iopl modify_ldt personality'.split(' '),

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { EventType } from '../sensor/event.ts'
 import { type Architecture, ownArchitecture } from './architecture.ts'
+import { compatBlocks } from './compat.ts'
 import { fileFilter, requestedMax, sets, tablesOf, whereOf } from './file-filter.ts'
 import type { Interest, Interests } from './interest.ts'
 import { bits, bpfCommands, newNamespaces, ringOperations } from './numbers.ts'
@@ -174,7 +175,9 @@ export function program(
   const tables = of(['open']).length > 0 ? files.begin.join('\n  ') : ''
   const text = wanted.map(({ fragment, wantedBy }) => {
     const source = fragmentText(fragment).replace('{{tables}}', () => tables)
-    return `${heading(fragment, wantedBy === undefined)}\n${expand(source, `${fragment}.bt`, architecture)}`
+    const file = `${fragment}.bt`
+    const own = `${heading(fragment, wantedBy === undefined)}\n${expand(source, file, architecture)}`
+    return architecture.compatFunctions ? own + compatBlocks(architecture, (its) => expand(source, file, its)) : own
   })
   // <TYPE>_WANTED: 1 or 0, in a fragment that serves several types; the compiler drops the branches that are not wanted.
   // <TYPE>_WHERE: see whereOf.
