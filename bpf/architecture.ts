@@ -8,7 +8,7 @@ import { offsetOf } from './btf.ts'
 export interface Architecture {
   /** Macros under the names that the fragments call them by. */
   readonly macros: Readonly<Record<string, string>>
-  /** Of the program; ARGUMENT_n is the text that reads the argument of a call, see the macro `registers`. */
+  /** Of the program; ARGUMENT_n and RETURNED are texts that read what a call was given and gave, see the macro `frame`. */
   readonly constants: Readonly<Record<string, number | string>>
   /** Whether the calls of 32-bit programs pass functions of their own: see compat.ts. */
   readonly compatFunctions: boolean
@@ -30,7 +30,7 @@ const compatCall = {
 }
 
 const x64: Architecture = {
-  macros: { registers: 'registers-x64' },
+  macros: { frame: 'frame-x64' },
   constants: {
     THREAD_SIZE: 16384, // arch/x86/include/asm/page_64_types.h
     USER_CS: 0x33, // of 64-bit programs
@@ -38,6 +38,7 @@ const x64: Architecture = {
     COMPAT_CALL: compatCall.x64,
     // An x32 call, arch/x86/include/uapi/asm/unistd.h: neither a tracepoint nor a function of its own shows its end.
     CALL_WITHOUT_END: '($call & 0x40000000) != 0',
+    RETURNED: '(int64)$regs->ax',
     ARGUMENT_1: '(uint64)$regs->di', // arch/x86/entry/entry_64.S
     ARGUMENT_2: '(uint64)$regs->si',
     ARGUMENT_3: '(uint64)$regs->dx',
@@ -80,12 +81,13 @@ const x64: Architecture = {
 }
 
 const arm64 = (pageSize: number): Architecture => ({
-  macros: { registers: 'registers-arm64' },
+  macros: { frame: 'frame-arm64' },
   constants: {
     // arch/arm64/include/asm/memory.h: 16 KiB, but a page at least, as a stack is mapped by pages.
     THREAD_SIZE: Math.max(16384, pageSize),
     COMPAT_CALL: compatCall.arm64,
     CALL_WITHOUT_END: compatCall.arm64,
+    RETURNED: '*kptr((int64 *)$regs)',
     ARGUMENT_1: '*kptr((uint64 *)((uint64)$regs + 272))', // orig_x0: the first register has the result
     ARGUMENT_2: '*kptr((uint64 *)((uint64)$regs + 8))',
     ARGUMENT_3: '*kptr((uint64 *)((uint64)$regs + 16))',

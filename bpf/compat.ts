@@ -64,13 +64,13 @@ const calls: Readonly<Record<string, Call>> = {
 
 /** The ways in which such a call comes, and the macros that a fragment is made with for each. */
 const ways = {
-  itself: { arguments: 'arguments-compat' },
+  itself: {},
   socketcall: { arguments: 'arguments-socketcall' },
 } as const
 type Way = keyof typeof ways
 
 const macros = {
-  registers: 'registers-compat',
+  frame: 'frame-compat',
   resolved: 'resolved-compat',
   // These are about names alone.
   'filter-where': 'known-already',
@@ -81,7 +81,8 @@ const macros = {
 /** The blocks of a fragment for the calls of the table; none: ''. `expand` gives its text with the macros of an architecture. */
 export function compatBlocks(architecture: Architecture, expand: (architecture: Architecture) => string): string {
   const made = (way: Way) => {
-    const text = expand({ ...architecture, macros: { ...architecture.macros, ...macros, ...ways[way] } })
+    const { frame = 'frame', ...others } = architecture.macros
+    const text = expand({ ...architecture, macros: { ...others, 'own-frame': frame, ...macros, ...ways[way] } })
     return [...text.matchAll(/^((?:tracepoint:syscalls:sys_exit_\w+,?\n)+)((?:\/[^{}]*?\/\n)?\{\n(?:.*\n)*?\}\n)/gm)]
       .map(([, probes = '', block = '']) => compatBlock(way, probes, block))
       .join('')
@@ -104,7 +105,8 @@ function compatBlock(way: Way, probes: string, block: string): string {
   const functions = way === 'socketcall' ? ['compat_sys_socketcall'] : these.flatMap((call) => call.functions)
   const attached = functions.map((name) => `kretprobe:__ia32_${name}`)
   const body = block
-    .replaceAll('args->ret', '(int64)retval')
+    .replaceAll(/\bargs->ret\b|\bRETURNED\b/g, '(int64)retval')
+    .replaceAll(/\bARGUMENT_(?=\d)/g, 'COMPAT_ARGUMENT_')
     .replaceAll(/\bSOCKETCALL\b/g, String(first.socketcall))
     .replaceAll(/^( *)NUMBER_OF_CALL$/gm, (_, indent: string) => number.map((line) => indent + line).join('\n'))
   return `\n${attached.join(',\n')}\n${body.replaceAll(/^\s*\/\/.*\n/gm, '')}`

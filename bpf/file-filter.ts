@@ -5,13 +5,8 @@
  * name-key, which must agree with it): a look-up by number costs a third of one by text, and two names with one number
  * only make an interest wider. `sends` is the kernel's decision in TypeScript.
  */
+import { conditionOf, union } from './conditions.ts'
 import type { Interest } from './interest.ts'
-
-/** When a name matters, as bits: an open for reading or any other, of a container's process or any other. */
-const when = { ALWAYS: 1, CHANGING: 2, IN_CONTAINER: 4, CHANGING_IN_CONTAINER: 8 } as const
-
-/** Sets of them, as the fragments name them. */
-export const sets = { ON_HOST: 3, ANYWHERE: 15, IF_READING: 5, IF_CHANGING: 10 } as const
 
 export interface FileFilter {
   /** Conditions under which every file matters. */
@@ -35,9 +30,6 @@ export function nameKey(name: string | Uint8Array): bigint {
   bytes.copy(first, 0, 0, 8)
   return (first.readBigUInt64LE() ^ (BigInt(bytes.length) << 55n)) & 0x7fff_ffff_ffff_ffffn
 }
-
-const conditionOf = ({ changing, inContainer }: Interest): number =>
-  changing ? (inContainer ? when.CHANGING_IN_CONTAINER : when.CHANGING) : inContainer ? when.IN_CONTAINER : when.ALWAYS
 
 export function fileFilter(interests: readonly Interest[]): FileFilter {
   const tables = {
@@ -71,17 +63,6 @@ function add<K>(table: Map<K, number>, key: K, condition: number): void {
   table.set(key, (table.get(key) ?? 0) | condition)
 }
 
-/** The conditions under which events of a family matter that are not filtered by name. */
-export const whereOf = (interests: readonly Interest[]): number =>
-  interests.every(({ inContainer }) => inContainer) ? when.IN_CONTAINER : when.ALWAYS
-
-/** The conditions that an open meets. */
-export const conditionsOf = ({ changing, inContainer }: { changing: boolean; inContainer: boolean }): number =>
-  when.ALWAYS |
-  (changing ? when.CHANGING : 0) |
-  (inContainer ? when.IN_CONTAINER : 0) |
-  (changing && inContainer ? when.CHANGING_IN_CONTAINER : 0)
-
 /** Whether the kernel side sends an open that succeeded. `components`: the names in its path, from the root on. */
 export function sends(filter: FileFilter, components: readonly string[], conditions: number): boolean {
   const [name = '', parent = '', ...above] = components.toReversed()
@@ -94,8 +75,6 @@ export function sends(filter: FileFilter, components: readonly string[], conditi
 /** Whether it sends one that failed. Of what the program passed it has the beginning alone. */
 export const sendsFailed = (filter: FileFilter, requested: string, conditions: number): boolean =>
   ((filter.anyFailed | (filter.requested.get(requested.slice(0, requestedMax)) ?? 0)) & conditions) !== 0
-
-const union = (table: ReadonlyMap<unknown, number>) => [...table.values()].reduce((all, one) => all | one, 0)
 
 /** What the fragment is made with: the tables, and the conditions in them, so that what is empty costs nothing. */
 export function tablesOf(filter: FileFilter): { begin: string[]; constants: Record<string, number> } {

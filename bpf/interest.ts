@@ -19,6 +19,16 @@ export interface Interest {
   readonly outcome?: 'success' | 'failure'
   /** What the program passed is one of these. */
   readonly requested?: ReadonlySet<string>
+  /** The process's executable has one of these file names, or is a multi-call binary that was called by one of them. */
+  readonly programs?: ReadonlySet<string>
+  /** One of the directories above its executable is called one of these. */
+  readonly programsWithin?: ReadonlySet<string>
+  /** Its executable was made or changed since the container's image, or had no name any more when it began. */
+  readonly program?: 'upper' | 'deleted'
+  /** The connection is one of unix sockets. */
+  readonly unix?: true
+  /** Of connections that one process makes again and again to one place, one a second is enough. */
+  readonly news?: true
   /** The remote port is one of these. */
   readonly ports?: ReadonlySet<number>
   /** The remote address is one of these. */

@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import type { EventType } from '../sensor/event.ts'
 import { type Architecture, ownArchitecture } from './architecture.ts'
 import { compatBlocks } from './compat.ts'
-import { fileFilter, requestedMax, sets, tablesOf, whereOf } from './file-filter.ts'
+import { sets, whereOf } from './conditions.ts'
+import { connectFilter, connectTables } from './connect-filter.ts'
+import { fileFilter, requestedMax, tablesOf } from './file-filter.ts'
 import type { Interest, Interests } from './interest.ts'
 import { bits, bpfCommands, newNamespaces, ringOperations } from './numbers.ts'
 import { heading } from './omissions.ts'
@@ -23,7 +25,7 @@ const families: { fragment: string; wantedBy?: EventType[]; unless?(interests: r
   { fragment: 'fork' },
   { fragment: 'exec' },
   { fragment: 'exit' },
-  { fragment: 'where', wantedBy: ['open', 'chmod', 'chown', 'link', 'rename', 'unlink', 'mkdir'] },
+  { fragment: 'where', wantedBy: ['open', 'connect', 'chmod', 'chown', 'link', 'rename', 'unlink', 'mkdir'] },
   { fragment: 'connect', wantedBy: ['connect'] },
   { fragment: 'stdio', wantedBy: ['stdio'] },
   { fragment: 'open', wantedBy: ['open'], unless: failuresAlone },
@@ -60,6 +62,8 @@ const constants: Record<string, number | bigint> = {
   ...sets,
   FLUSH_MS: 2,
   FILTER_DEPTH: 20,
+  KEY_STEPS: 64,
+  KEY_FACTOR: 0x1e37_79b9_7f4a_7c15n, // odd, and without a pattern
   REQUESTED_LOOKED_AT: requestedMax + 1,
   O_ACCMODE: 3, // include/uapi/asm-generic/fcntl.h
   O_WRONLY: 1,
@@ -98,6 +102,7 @@ const constants: Record<string, number | bigint> = {
   DNS_PORT_BE: 0x3500,
   EPHEMERAL_PORTS: 32768, // net.ipv4.ip_local_port_range begins here by default
   TOLD_MAX: 12_000, // of the 16,384 that a map holds, see sensor/probe.ts
+  NEWS_NS: 1_000_000_000,
   NETLINK_ROUTE: 0, // include/uapi/linux/netlink.h
   NETLINK_SOCK_DIAG: 4,
   NETLINK_AUDIT: 9,
@@ -167,12 +172,15 @@ export function program(
     return asked.length > 0 && unless?.(asked) !== true
   })
   const files = tablesOf(fileFilter(of(['open'])))
+  const connects = connectTables(connectFilter(of(['connect'])))
   const known: Record<string, number | bigint | string> = {
     ...constants,
     ...architecture.constants,
     ...files.constants,
+    ...connects.constants,
   }
-  const tables = of(['open']).length > 0 ? files.begin.join('\n  ') : ''
+  // Of connections also where none is wanted: the fragments that are always there speak of these tables.
+  const tables = [...(of(['open']).length > 0 ? files.begin : []), ...connects.begin].join('\n  ')
   const text = wanted.map(({ fragment, wantedBy }) => {
     const source = fragmentText(fragment).replace('{{tables}}', () => tables)
     const file = `${fragment}.bt`

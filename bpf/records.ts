@@ -99,9 +99,13 @@ export const records = {
       capabilities: 'id',
       ambient: 'id',
       user_level: 'number',
-      /** The name of the parent's program: here if it fits, else as a text. */
-      parent_length: 'number',
-      parent: 'words',
+      /**
+       * Keys of the two paths, and which of them are not among the parts: told within the last second (bits: 1 the
+       * executable's, 2 the directory's). A key of 0 is none.
+       */
+      path: 'id',
+      directory: 'id',
+      told: 'number',
     },
   },
   fork: { tag: 'F', fields: { time: 'number', pid: 'number', ppid: 'number', cgroup: 'id' } },

@@ -6,7 +6,7 @@
  */
 import type { Interest, Interests } from '../bpf/interest.ts'
 import type { EventType } from '../sensor/event.ts'
-import type { Condition } from './condition.ts'
+import { type Condition, testsIn } from './condition.ts'
 import { canHold } from './dead.ts'
 import type { Rule } from './rule.ts'
 
@@ -78,6 +78,8 @@ const directoryPlaces: Readonly<Record<string, (text: string) => Place | undefin
   glob: (glob) => asDirectories(atGlob(glob)),
 }
 
+const wholeName = { equals: asName, in: asName }
+
 /** One interest for all operands of a test, or for each kind of place one. */
 function places(test: Test, of: Readonly<Record<string, (text: string) => Place | undefined>>): Alternatives {
   if (test.operands.length === 0) return []
@@ -93,13 +95,20 @@ function places(test: Test, of: Readonly<Record<string, (text: string) => Place 
   })
 }
 
+/** Where an executable lies: in what a connection's process is known by. */
+const programAt = ({ names, within }: Interest): Interest => ({
+  ...(names && { programs: names }),
+  ...(within && { programsWithin: within }),
+})
+const isTrue = (test: Test) => test.operator.name === 'equals' && test.operands[0] === true
+
 const success = { outcome: 'success' } as const
 
 /** By field: what a test of it needs, if it asks anything at all. A field that isn't here is none of the kernel's. */
 const given: Readonly<Record<string, (test: Test) => Alternatives>> = {
   'file.path': (test) => places(test, pathPlaces).map((place) => ({ ...place, ...success })),
   'file.directory': (test) => places(test, directoryPlaces).map((place) => ({ ...place, ...success })),
-  'file.name': (test) => places(test, { equals: asName, in: asName }).map((place) => ({ ...place, ...success })),
+  'file.name': (test) => places(test, wholeName).map((place) => ({ ...place, ...success })),
   'file.access': (test) => {
     const isChange =
       (isWhole(test) || test.operator.name === 'subset') && textsOf(test).every((one) => changing.has(one))
@@ -107,6 +116,12 @@ const given: Readonly<Record<string, (test: Test) => Alternatives>> = {
   },
   'file.requested_path': (test) => (isWhole(test) ? [{ requested: new Set(textsOf(test)) }] : anything),
   'error.code': () => [{ outcome: 'failure' }],
+  'process.name': (test) => places(test, wholeName).map(programAt),
+  'process.executable.name': (test) => places(test, wholeName).map(programAt),
+  'process.executable.path': (test) => places(test, pathPlaces).map(programAt),
+  'process.executable.upper_layer': (test) => (isTrue(test) ? [{ program: 'upper' }] : anything),
+  'process.executable.deleted': (test) => (isTrue(test) ? [{ program: 'deleted' }] : anything),
+  'destination.path': () => [{ unix: true }],
   'destination.port': (test) =>
     isWhole(test) ? [{ ports: new Set(test.operands.filter((port) => typeof port === 'number')) }] : anything,
   'destination.ip': (test) => (isWhole(test) ? [{ addresses: new Set(textsOf(test)) }] : anything),
@@ -133,11 +148,14 @@ const smaller = <T>(a: ReadonlySet<T> | undefined, b: ReadonlySet<T> | undefined
 function both(a: Interest, b: Interest): Interest | undefined {
   const outcome = a.outcome ?? b.outcome
   if (outcome !== (b.outcome ?? outcome)) return undefined
+  const program = a.program ?? b.program
   const sets = {
     names: smaller(a.names, b.names),
     parents: smaller(a.parents, b.parents),
     within: smaller(a.within, b.within),
     requested: smaller(a.requested, b.requested),
+    programs: smaller(a.programs, b.programs),
+    programsWithin: smaller(a.programsWithin, b.programsWithin),
     ports: smaller(a.ports, b.ports),
     addresses: smaller(a.addresses, b.addresses),
   }
@@ -145,6 +163,9 @@ function both(a: Interest, b: Interest): Interest | undefined {
     ...Object.fromEntries(Object.entries(sets).filter(([, set]) => set !== undefined)),
     ...((a.changing || b.changing) && { changing: true as const }),
     ...((a.inContainer || b.inContainer) && { inContainer: true as const }),
+    ...((a.unix || b.unix) && { unix: true as const }),
+    ...((a.news || b.news) && { news: true as const }),
+    ...(program && { program }),
     ...(outcome && { outcome }),
   }
 }
@@ -169,12 +190,25 @@ function alternativesOf(condition: Condition, type: EventType): Alternatives {
 export function interestsOf(rule: Rule, type: EventType): readonly Interest[] {
   if (!canHold(rule.when, type, 'open')) return []
   const alternatives = alternativesOf(rule.when, type)
-  return isOfContainers(rule) ? conjunction(alternatives, [{ inContainer: true }]) : alternatives
+  const news: Alternatives = isOfNews(rule) ? [{ news: true }] : anything
+  return conjunction(conjunction(alternatives, news), isOfContainers(rule) ? [{ inContainer: true }] : anything)
 }
 
 /** These phases are a container's. Of a sequence only the last event is asked, not those that come before. */
 const isOfContainers = ({ phase, sequence }: Rule): boolean =>
   phase !== undefined && phase.kind !== 'steady' && sequence === undefined
+
+/** What can't change from one connection of a program to the next, but for its place. */
+const lasting = /^(container|k8s|host|destination|network|process\.(name|executable|command_args|command_line))(\.|$)/
+
+/** It counts places: that one process connects to one of them again and again within a second doesn't count. */
+function isOfNews({ threshold, when, unless }: Rule): boolean {
+  const { name = '' } = threshold?.distinct ?? {}
+  if (name !== 'destination.ip' && name !== 'destination.port') return false
+  const asked = [when, ...unless.map((exception) => exception.when)].flatMap((one) => [...testsIn(one)])
+  const fields = [...asked.map(({ field }) => field.name), ...(threshold?.by ?? []).map((field) => field.name)]
+  return fields.every((field) => lasting.test(field))
+}
 
 /** What all rules together need. */
 export function interests(rules: readonly Rule[]): Interests {

@@ -9,7 +9,7 @@ import type { Rule } from './rule.ts'
 import { listed } from './words.ts'
 
 /** From nothing more than what is sent anyway to the dearest there is. */
-export type Cost = 'none' | 'own' | 'events' | 'failures' | 'packets' | 'look-up' | 'every open'
+export type Cost = 'none' | 'own' | 'events' | 'failures' | 'connections' | 'packets' | 'look-up' | 'every open'
 
 /** For people. The figures: a loop of open and close, 1.7 us bare; a loop of sends and receives on loopback. */
 const costs: Readonly<Record<Cost, string>> = {
@@ -17,6 +17,8 @@ const costs: Readonly<Record<Cost, string>> = {
   own: "nothing: the sensor's own",
   events: 'one event for each such call; ordinary programs make few of them',
   failures: 'a test for each open that failed; programs look for many files that are not there',
+  connections:
+    'a look-up for each connection, one event for each that is asked for, and a test for each packet: a send and receive takes 1.1 to 1.2 times as long',
   packets: 'a test for each packet, one event for each conversation: a send and receive takes 1.1 to 1.2 times as long',
   'look-up':
     'a look-up for each open, one event for each that is asked for: open and close take 1.2 to 1.4 times as long',
@@ -26,7 +28,7 @@ const costs: Readonly<Record<Cost, string>> = {
 interface Family {
   readonly cost: Cost
   /** What the kernel side tells apart before it sends an event. */
-  readonly told: 'nothing' | 'containers' | 'files'
+  readonly told: 'nothing' | 'containers' | 'files' | 'connections'
 }
 
 const sent: Family = { cost: 'events', told: 'nothing' }
@@ -38,7 +40,7 @@ const families: Readonly<Partial<Record<EventType, Family>>> = {
   exit: { cost: 'none', told: 'nothing' },
   gap: { cost: 'own', told: 'nothing' },
   posture: { cost: 'own', told: 'nothing' },
-  connect: { cost: 'packets', told: 'nothing' },
+  connect: { cost: 'connections', told: 'connections' },
   dns: { cost: 'packets', told: 'nothing' },
   open: { cost: 'every open', told: 'files' },
   chmod: filtered,
@@ -88,6 +90,30 @@ function openInWords(interest: Interest): string {
   return `${parts.join(', ')}${inContainer ? '; in containers only' : ''}`
 }
 
+/** Which connections, by what is looked up of them: the order is that of connectFilter. */
+function connectInWords({
+  addresses,
+  programs,
+  programsWithin,
+  program,
+  ports,
+  unix,
+  news,
+  inContainer,
+}: Interest): string {
+  const which = () => {
+    if (news) return 'connections to another place than the last of the same process, or a second later'
+    if (addresses) return `connections to ${listOf(addresses)}`
+    if (programs) return `connections by programs named ${listOf(programs)}`
+    if (programsWithin) return `connections by programs below a directory named ${listOf(programsWithin)}`
+    if (program === 'upper') return 'connections by programs that were made since the image'
+    if (program === 'deleted') return 'connections by programs that are deleted'
+    if (ports) return `connections to port ${listOf(ports)}`
+    return unix ? 'connections of unix sockets' : 'every connection'
+  }
+  return `${which()}${inContainer ? '; in containers only' : ''}`
+}
+
 function costOfOpen(interest: Interest): Cost {
   if (interest.outcome === 'failure') return 'failures'
   return placeOf(interest) === undefined && !interest.changing ? 'every open' : 'look-up'
@@ -103,6 +129,10 @@ function sentFor(type: EventType, interests: readonly Interest[]): Sent {
     const dear = dearest(interests.map(costOfOpen))
     const words = [...new Set(interests.map(openInWords))]
     return { type, interests, words, cost: dear, cost_words: costs[dear] }
+  }
+  if (told === 'connections') {
+    const words = [...new Set(interests.map(connectInWords))]
+    return { type, interests, words, cost, cost_words: costs[cost] }
   }
   const inContainer = told === 'containers' && interests.every((one) => one.inContainer)
   const only: Interest = inContainer ? { inContainer: true } : {}

@@ -20,6 +20,7 @@ import {
   stdioOf,
   textOf,
 } from './parts.ts'
+import { createToldPaths, type ToldPaths } from './told-paths.ts'
 
 interface Base {
   /** CLOCK_MONOTONIC, nanoseconds. */
@@ -53,7 +54,7 @@ export interface Exec extends Actor {
   argsCut: boolean
   stdio: (Descriptor | undefined)[]
   parentSockets: Socket[]
-  /** File name of the parent's executable. Absent for a kernel thread, and where it was lost. */
+  /** File name of the parent's executable. Absent for a kernel thread, where it was told a moment ago, and where it was lost. */
   parentName?: string
   /** Some of it was lost on the way. */
   incomplete: boolean
@@ -118,6 +119,7 @@ const isResolved = ({ parts: [first] }: Waiting): boolean =>
 export function createAssembler(events: AssemblerEvents): { push(record: KernelRecord): void; waiting(): number } {
   /** By thread. A text of time and thread as the key would take longer to make than all else that is done with a part. */
   const waiting = new Map<number, Waiting>()
+  const toldPaths = createToldPaths()
   /** Where the last part went: the next one nearly always belongs to it. */
   let current: Waiting | undefined
 
@@ -211,8 +213,11 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
           const path = cgroupPath(take(record), record.parts)
           return path === undefined ? undefined : events.act({ act: 'cgroup', time: record.time, id: record.id, path })
         }
-        case 'exec':
-          return events.act(execOf(record, take(record)))
+        case 'exec': {
+          const exec = execOf(record, take(record), toldPaths)
+          if (!exec.incomplete && (exec.path === undefined || exec.directory === undefined)) events.incomplete('exec')
+          return events.act(exec)
+        }
         case 'connect':
           take(record) // which are none
           return events.act({ act: 'connect', ...actor(record), socket: socketOf(record), ...(shed && { shed }) })
@@ -236,15 +241,26 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
 
 const actor = ({ time, pid, ppid, cgroup, uid, gid }: Actor): Actor => ({ time, pid, ppid, cgroup, uid, gid })
 
-function execOf(record: RecordOf<'exec'>, parts: Part[]): Exec {
+/** A path that is among the parts, or was told before; undefined where that was lost. */
+function pathByKey(
+  { time, told }: RecordOf<'exec'>,
+  { key, bit, path }: { key: string; bit: number; path: string | undefined },
+  { toldPaths, whole }: { toldPaths: ToldPaths; whole: boolean },
+): string | undefined {
+  if ((told & bit) !== 0) return toldPaths.find(key)
+  if (whole && path !== undefined) toldPaths.tell(key, path, time)
+  return path
+}
+
+function execOf(record: RecordOf<'exec'>, parts: Part[], toldPaths: ToldPaths): Exec {
   const whole = parts.length === record.parts
-  const path = pathOf(parts, sections.EXECUTABLE, whole)
-  const directory = pathOf(parts, sections.DIRECTORY, whole) ?? (whole ? '/' : undefined)
+  const from = { toldPaths, whole }
+  const executable = { key: record.path, bit: 1, path: pathOf(parts, sections.EXECUTABLE, whole) }
+  const inDirectory = pathOf(parts, sections.DIRECTORY, whole) ?? (whole ? '/' : undefined)
+  const path = pathByKey(record, executable, from)
+  const directory = pathByKey(record, { key: record.directory, bit: 2, path: inDirectory }, from)
   const text = textOf(parts.filter(inSection(sections.ARGUMENTS)))
-  const parent =
-    record.parent_length > limits.CHUNK
-      ? textOf(parts.filter(inSection(sections.PARENT)))
-      : { bytes: record.parent.subarray(0, record.parent_length), length: record.parent_length }
+  const parent = textOf(parts.filter(inSection(sections.PARENT)))
   return {
     act: 'exec',
     ...actor(record),

@@ -36,12 +36,22 @@ export function inherited(parent: ProcessBase | undefined): ProcessBase {
 export function describeParent(entry: Entry, { ppid, parentSockets, parentName }: Exec): void {
   const [parent, ...others] = entry.ancestors
   if (!parent || parent.pid !== ppid) return
-  const named = parent.executable === undefined ? ofProgram(parent, parentName) : parent
-  if (entry.parent?.described === parent) entry.parent.described = named
+  const now = entry.parent?.described
+  // Another child may have told it since, and then the kernel side doesn't for a while.
+  const isNamed = now?.executable !== undefined && now.command_line === parent.command_line
+  const named =
+    parent.executable !== undefined ? parent : isNamed ? withProgram(parent, now) : ofProgram(parent, parentName)
+  if (entry.parent && now === parent) entry.parent.described = named
   const { listening: _, ...rest } = named
   const socket = parentSockets.find((socket) => socket.listening)
   entry.ancestors = [{ ...rest, ...(socket && { listening: { port: socket.localPort } }) }, ...others]
 }
+
+const withProgram = (process: ProcessBase, { name, executable }: ProcessBase): ProcessBase => ({
+  ...process,
+  ...(name !== undefined && { name }),
+  ...(executable && { executable }),
+})
 
 const ofProgram = (process: ProcessBase, name: string | undefined): ProcessBase =>
   name === undefined

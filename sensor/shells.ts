@@ -1,5 +1,6 @@
 /** Shells, and where they take their commands from. */
 import { posix } from 'node:path'
+import { isMultiCall } from '../bpf/multi-call.ts'
 
 /** How a shell reads its options. */
 interface Options {
@@ -84,13 +85,6 @@ const operand = (path: string | undefined) =>
   path === undefined || standardInput.has(posix.normalize(path)) ? 'stdin' : 'script'
 
 export const baseName = (path: string) => path.slice(path.lastIndexOf('/') + 1)
-
-/**
- * Binaries that are many programs, told apart by what they are called as. Busybox takes every name that begins with its
- * own for itself (libbb/appletlib.c), and more than once: `busybox-x busybox sh`.
- */
-const multiCall = new Set(['toybox', 'coreutils'])
-const isMultiCall = (name: string) => name.startsWith('busybox') || multiCall.has(name)
 
 /** The argument that a multi-call binary is called as: the first that is not its own name. */
 function appletAt(args: string[]): number {

@@ -221,13 +221,18 @@ const connectionOf = (relay: Wired): Connection | undefined =>
 
 const DNS_PORT = 53
 
-/** A connection that the parent opened and, by its descriptors, still holds. */
+/**
+ * A connection that the parent opened and, by its descriptors, still holds. One of TCP before any conversation by UDP: of each
+ * kind the newest is known, but not which of the two kinds came last (bpf/macros/filter-peer.bt).
+ */
 function openConnection(parent: Wired, sockets: Socket[]): Connection | undefined {
-  return parent.connections.findLast(
-    ({ ip, port, datagram }) =>
-      !(datagram && port === DNS_PORT) && // a resolver's, kept open
-      sockets.some(
-        (socket) => !socket.listening && socket.stream === !datagram && socket.ip === ip && socket.port === port,
-      ),
+  const isHeld = ({ ip, port, datagram }: Connection) =>
+    sockets.some(
+      (socket) => !socket.listening && socket.stream === !datagram && socket.ip === ip && socket.port === port,
+    )
+  return (
+    parent.connections.findLast((one) => !one.datagram && isHeld(one)) ??
+    // Port 53 is a resolver's, kept open.
+    parent.connections.findLast((one) => one.datagram && one.port !== DNS_PORT && isHeld(one))
   )
 }

@@ -4,6 +4,7 @@
  *   open     opens and closes a file that no rule is about
  *   exec     starts /bin/true and waits for its end
  *   connect  opens a TCP connection to a listener of its own, on loopback, and resets it: no port is left waiting
+ *   turns    as connect, to two listeners in turn
  *   run      starts COMMAND and waits for its end
  *
  * COUNT times, RATE times a second (0: as fast as it goes). Prints how often, the nanoseconds that went by, and those
@@ -24,8 +25,8 @@
 
 static char **command;
 static const char *file;
-static int listener;
-static struct sockaddr_in address = {.sin_family = AF_INET};
+static int listeners[2];
+static struct sockaddr_in addresses[2];
 
 static void fail(const char *what) {
   perror(what);
@@ -54,24 +55,35 @@ static void exec_one(void) {
 
 static void run_one(void) { start(command); }
 
-static void connect_one(void) {
+static void connect_to(int which) {
   struct linger reset = {.l_onoff = 1, .l_linger = 0};
   int fd = socket(AF_INET, SOCK_STREAM, 0);
-  if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0) fail("connect");
-  int other = accept(listener, NULL, NULL);
+  if (fd < 0 || connect(fd, (struct sockaddr *)&addresses[which], sizeof addresses[which]) < 0) fail("connect");
+  int other = accept(listeners[which], NULL, NULL);
   if (other < 0) fail("accept");
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
   close(fd);
   close(other);
 }
 
+static void connect_one(void) { connect_to(0); }
+
+static void connect_in_turn(void) {
+  static int which;
+  connect_to(which ^= 1);
+}
+
 static void listen_here(void) {
-  socklen_t size = sizeof address;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 || listen(listener, 16) < 0 ||
-      getsockname(listener, (struct sockaddr *)&address, &size) < 0)
-    fail("listen");
+  for (int which = 0; which < 2; which++) {
+    struct sockaddr_in *address = &addresses[which];
+    socklen_t size = sizeof *address;
+    address->sin_family = AF_INET;
+    address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    listeners[which] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(listeners[which], (struct sockaddr *)address, size) < 0 || listen(listeners[which], 16) < 0 ||
+        getsockname(listeners[which], (struct sockaddr *)address, &size) < 0)
+      fail("listen");
+  }
 }
 
 static long long elapsed(void) {
@@ -90,14 +102,14 @@ static long long worked(int who) {
 static const struct {
   const char *name;
   void (*one)(void);
-} kinds[] = {{"open", open_one}, {"exec", exec_one}, {"connect", connect_one}, {"run", run_one}};
+} kinds[] = {{"open", open_one}, {"exec", exec_one}, {"connect", connect_one}, {"turns", connect_in_turn}, {"run", run_one}};
 
 int main(int argc, char **argv) {
   void (*one)(void) = NULL;
   for (unsigned i = 0; argc > 3 && i < sizeof kinds / sizeof kinds[0]; i++)
     if (strcmp(argv[1], kinds[i].name) == 0) one = kinds[i].one;
   if (!one) {
-    fprintf(stderr, "usage: load open|exec|connect|run COUNT RATE [COMMAND...]\n");
+    fprintf(stderr, "usage: load open|exec|connect|turns|run COUNT RATE [COMMAND...]\n");
     return 2;
   }
   long count = atol(argv[2]), rate = atol(argv[3]);

@@ -1,10 +1,11 @@
 /** The loads of the sensor's benchmark, compiled for this machine. */
 import { execFileSync, spawn } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 export interface Load {
-  kind: 'open' | 'exec' | 'connect' | 'run'
+  kind: 'open' | 'exec' | 'connect' | 'turns' | 'run'
   count: number
   /** Times a second; absent: as fast as it goes. */
   rate?: number
@@ -22,13 +23,14 @@ export interface Done {
 
 export type Run = (load: Load) => Promise<Done>
 
-/** Compiles the loads into `directory`, where they also work. */
-export function loadsIn(directory: string): Run {
+/** Compiles the loads into `directory`, where they also work, in this cgroup. */
+export function loadsIn(directory: string, cgroup: string): Run {
   const program = join(directory, 'load')
   execFileSync('gcc', ['-O2', '-o', program, join(import.meta.dirname, 'load.c')])
 
   const one = async ({ kind, count, rate = 0, command = [] }: Load): Promise<Done> => {
-    const child = spawn(program, [kind, String(count), String(rate), ...command], {
+    const joining = ['-c', 'echo $$ > "$0"/cgroup.procs && exec "$@"', cgroup, program]
+    const child = spawn('/bin/sh', [...joining, kind, String(count), String(rate), ...command], {
       cwd: directory,
       stdio: ['ignore', 'pipe', 'inherit'],
     })
@@ -52,6 +54,15 @@ export function loadsIn(directory: string): Run {
       worked: all.reduce((sum, done) => sum + done.worked, 0),
     }
   }
+}
+
+/** A cgroup that is called as a container's are, in the hierarchy of version 2: most of what runs on a node is in one. */
+export function containerLikeCgroup(): string {
+  const found = /^\S+ (\S+) cgroup2 /m.exec(readFileSync('/proc/mounts', 'utf8'))?.[1]
+  if (found === undefined) throw new Error('no cgroup2 hierarchy in /proc/mounts')
+  const path = join(found, randomBytes(32).toString('hex'))
+  mkdirSync(path)
+  return path
 }
 
 /** A small program in C, in so many files, and the command that builds all of it anew. */

@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -105,6 +105,7 @@ describe('only what a rule is on is watched', () => {
     [
       'connect',
       [
+        'profile:hz:1',
         'tracepoint:sock:inet_sock_set_state',
         'tracepoint:syscalls:sys_exit_connect',
         'kretprobe:__ia32_sys_connect',
@@ -169,6 +170,7 @@ describe('a fragment with a mistake is refused', () => {
   let house: string
   beforeAll(() => {
     house = mkdtempSync(join(tmpdir(), 'nightjar-bpf-'))
+    symlinkSync(join(bpf, '../node_modules'), join(house, 'node_modules'))
   })
   afterAll(() => rmSync(house, { recursive: true }))
 

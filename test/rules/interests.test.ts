@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { conditionsOf, fileFilter, nameKey, sends, sendsFailed } from '../../bpf/file-filter.ts'
+import { conditionsOf } from '../../bpf/conditions.ts'
+import { fileFilter, nameKey, sends, sendsFailed } from '../../bpf/file-filter.ts'
 import { createEngine } from '../../rules/engine.ts'
 import { interests } from '../../rules/interests.ts'
 import { readPacks } from '../../rules/pack.ts'

@@ -56,13 +56,25 @@ test('other families: whose process it is can be told of some, and nothing of th
   expect(said({ 'file.setuid': true, ...inContainer }, ['chmod'])).toEqual([
     [['every chmod event; in containers only'], 'events'],
   ])
-  expect(said({ 'destination.port': 22, ...inContainer }, ['connect'])).toEqual([[['every connect event'], 'packets']])
   expect(said({ 'process.name': 'sh' }, ['exec', 'exit'])).toEqual([
     [['every exec event'], 'none'],
     [['every exit event'], 'none'],
   ])
   // A type that the rule can't match is not asked for.
   expect(said({ 'file.name': 'x' }, ['open', 'exec'])).toHaveLength(1)
+})
+
+test('connections by place, by program, in containers: said as the kernel tells them', () => {
+  const saidOf = (when: object) => said(when, ['connect'])[0]?.[0]
+  expect(said({ 'destination.port': 22, ...inContainer }, ['connect'])).toEqual([
+    [['connections to port 22; in containers only'], 'connections'],
+  ])
+  expect(saidOf({ 'destination.ip': '10.0.0.1', 'destination.port': 22 })).toEqual(['connections to 10.0.0.1'])
+  expect(
+    saidOf({ any: [{ 'process.name': { in: ['sh', 'nc'] } }, { 'process.executable.upper_layer': true }] }),
+  ).toEqual(['connections by programs named sh, nc', 'connections by programs that were made since the image'])
+  expect(saidOf({ 'destination.path': { exists: true } })).toEqual(['connections of unix sockets'])
+  expect(saidOf({ 'process.command_line': { contains: 'x' } })).toEqual(['every connection'])
 })
 
 test('containers only is said of the types whose fragments look at it, and of no others', () => {

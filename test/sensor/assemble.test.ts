@@ -432,3 +432,51 @@ describe('lost lines', () => {
     )
   })
 })
+
+describe('a path is told in full once a second, and else by its key', () => {
+  const second = 1e9
+  const keys = { path: '18446744073709551615', directory: '2' }
+  const full = (time: number): KernelExec => ({ time, keys, path: ['usr', 'bin', 'env'], directory: ['srv', 'a'] })
+  const known = (time: number): KernelExec => ({ time, keys, told: 3 })
+  const paths = (...execs: KernelExec[]) => {
+    const heard = assembled(execs.flatMap((exec) => execLines(exec)))
+    expect(heard).toMatchObject({ rejected: [], waiting: 0 })
+    return { ...heard, paths: heard.acts.map((act) => act.act === 'exec' && [act.path, act.directory]) }
+  }
+  const both = ['/usr/bin/env', '/srv/a']
+
+  test('by its key it is the one that was told in full before', () => {
+    const heard = paths(full(1), known(2), { ...known(3), told: 1, directory: [] }, full(second + 4), known(second + 5))
+    expect(heard.paths).toEqual([both, both, ['/usr/bin/env', '/'], both, both])
+    expect(heard.incomplete).toEqual([])
+  })
+
+  test('what is told by a key is known for as long as the kernel side may say the key', () => {
+    const others = Array.from({ length: 40 }, (_, at) => ({ ...full(at * second), keys: { path: `9${at}` } }))
+    for (const at of [0, 1, 17, 38]) {
+      const before = others.slice(0, at)
+      const after = others.slice(at, at + 1)
+      const heard = paths(...before, full(at * second), ...after, known((at + 1) * second))
+      expect(heard.paths.at(-1)).toEqual(both)
+    }
+  })
+
+  test('the root is a path as any other', () => {
+    expect(paths({ ...full(1), directory: [] }, known(2)).paths).toEqual([
+      ['/usr/bin/env', '/'],
+      ['/usr/bin/env', '/'],
+    ])
+  })
+
+  test('where the one that told it was lost, or came in part, it is absent and counted', () => {
+    expect(paths(known(1))).toMatchObject({ paths: [[undefined, undefined]], incomplete: ['exec'] })
+    const [, ...partly] = execLines(full(1))
+    const heard = assembled([...partly, ...execLines(known(2))])
+    expect(heard.incomplete).toEqual(['exec', 'exec'])
+    expect(heard.acts.at(-1)).not.toHaveProperty('path')
+  })
+
+  test('a key of 0 is none', () => {
+    expect(paths({ ...full(1), keys: {} }, { ...known(2), keys: {} }).paths.at(-1)).toEqual([undefined, undefined])
+  })
+})

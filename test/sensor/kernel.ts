@@ -110,6 +110,10 @@ export interface KernelExec {
   userLevel?: number
   path?: KernelPath
   directory?: KernelPath
+  /** Of the two paths; 0 is none. */
+  keys?: { path?: string; directory?: string }
+  /** Bits, see bpf/records.ts: which of the two is told by its key alone. */
+  told?: number
   /** Each followed by a NUL; or the bytes between arg_start and arg_end as they are. */
   args?: (string | Uint8Array)[] | Uint8Array
   /** Descriptors 0, 1, 2; undefined: closed. */
@@ -191,9 +195,10 @@ export function execLines(exec: KernelExec, printing: Printing = plain): string[
   const { time = 1_000_000, started = 500_000, links = 1, parentSockets = [], stdio = [] } = exec
   const head = { time, tid: exec.tid ?? exec.pid ?? 100 }
   const args = exec.args instanceof Uint8Array ? Buffer.from(exec.args) : argv(exec.args ?? ['sh'])
+  const { keys = {}, told = 0 } = exec
   const lines = [
-    ...path(head, sections.EXECUTABLE, exec.path ?? ['usr', 'bin', 'sh'], printing),
-    ...path(head, sections.DIRECTORY, exec.directory ?? [], printing),
+    ...((told & 1) === 0 ? path(head, sections.EXECUTABLE, exec.path ?? ['usr', 'bin', 'sh'], printing) : []),
+    ...((told & 2) === 0 ? path(head, sections.DIRECTORY, exec.directory ?? [], printing) : []),
   ]
   lines.push(...textLines(head, { section: sections.ARGUMENTS, bytes: args, most: limits.ARGS_MAX }, printing))
   lines.push(...stdioLines(head, stdio, printing))
@@ -204,7 +209,7 @@ export function execLines(exec: KernelExec, printing: Printing = plain): string[
   const { realUid = exec.uid ?? 0, realGid = exec.gid ?? 0, capabilities = '0', ambient = '0' } = exec
   const fields = {
     ...{ started, links, mode, magic, upper, owner, group },
-    ...{ parent_length: 0, parent: Buffer.alloc(limits.CHUNK) },
+    ...{ path: keys.path ?? '0', directory: keys.directory ?? '0', told },
     ...{ real_uid: realUid, real_gid: realGid, capabilities, ambient, user_level: userLevel },
   }
   return [...lines, line('exec', { ...head, parts: lines.length, ...actorOf(exec), ...fields }, printing)]

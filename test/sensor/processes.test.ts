@@ -79,6 +79,21 @@ describe('an exec', () => {
     expect(last(12).process?.ancestors?.[0], 'once told, it is known').toMatchObject({ name: 'node' })
   })
 
+  test('the same, of two children that were there before it was told by one of them', () => {
+    const { exec, fork, last, table } = machine()
+    const args = ['node', 'server.js']
+    table.prime([{ pid: 10, ppid: 1, started: 0, comm: 'MainThread', args, uid: 0, gid: 0 }])
+    fork(10, 11)
+    fork(10, 12)
+    fork(10, 13)
+    exec(11, 'sh -c id', { parentName: 'node' })
+    exec(12, 'sh -c id', { parentName: undefined })
+    expect(last(12).process?.ancestors?.[0]).toMatchObject({ name: 'node', executable: { name: 'node' } })
+    exec(10, 'nginx')
+    exec(13, 'sh -c id', { parentName: undefined })
+    expect(last(13).process?.ancestors?.[0], 'what it began since is another program').not.toHaveProperty('executable')
+  })
+
   test('of a process whose fork was not seen is told, with the parent that the kernel names', () => {
     const { exec, fork, last } = machine()
     exec(10, 'nginx')
