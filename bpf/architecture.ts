@@ -10,6 +10,8 @@ export interface Architecture {
   readonly macros: Readonly<Record<string, string>>
   /** Of the program; ARGUMENT_n and RETURNED are texts that read what a call was given and gave, see the macro `frame`. */
   readonly constants: Readonly<Record<string, number | string>>
+  /** Whether the calls of 32-bit programs pass functions of their own: see compat.ts. */
+  readonly compatFunctions: boolean
   /** Calls that others have and it doesn't, by the names of their tracepoints: the program attaches to none of them. */
   readonly lacks: ReadonlySet<string>
 }
@@ -17,22 +19,43 @@ export interface Architecture {
 /** The number of a call that the architecture doesn't have: no call has it. */
 const NONE = 0xffff
 
-/** arch/x86/include/asm/segment.h: the code segment of 32-bit programs. */
-const USER32_CS = 0x23
+/**
+ * Whether the running call is one of 32-bit programs, which the tracepoints leave out (ARCH_TRACE_IGNORE_COMPAT_SYSCALLS). x86:
+ * TS_COMPAT, arch/x86/include/asm/thread_info.h, is set from the call's beginning to its end, also by the `int 0x80` of a
+ * 64-bit program, whose code segment is the usual one. arm64: TIF_32BIT, of the program itself.
+ */
+const compatCall = {
+  x64: '(curtask->thread_info.status & 2) != 0',
+  arm64: '(curtask->thread_info.flags & 0x400000) != 0',
+}
 
 const x64: Architecture = {
   macros: { frame: 'frame-x64' },
   constants: {
     THREAD_SIZE: 16384, // arch/x86/include/asm/page_64_types.h
     USER_CS: 0x33, // of 64-bit programs
-    USER32_CS,
-    FOREIGN_CALL: `$segment == ${USER32_CS}`, // of a 32-bit program, see frame-x64
+    USER32_CS: 0x23, // of 32-bit ones, arch/x86/include/asm/segment.h
+    COMPAT_CALL: compatCall.x64,
+    // An x32 call (__X32_SYSCALL_BIT), whose end neither a tracepoint nor a function of its own shows; and the lchown, fchown and
+    // chown with 16 bits of 32-bit programs, which compat.ts leaves out, and whose numbers elsewhere are of no call on names.
+    CALL_WITHOUT_END: '($call & 0x40000000) != 0 || $call == 16 || $call == 95 || $call == 182',
     RETURNED: '(int64)$regs->ax',
     ARGUMENT_1: '(uint64)$regs->di', // arch/x86/entry/entry_64.S
     ARGUMENT_2: '(uint64)$regs->si',
     ARGUMENT_3: '(uint64)$regs->dx',
     ARGUMENT_4: '(uint64)$regs->r10',
     ARGUMENT_5: '(uint64)$regs->r8',
+    COMPAT_ARGUMENT_1: '((uint64)$regs->bx & 0xffffffff)', // arch/x86/entry/entry_64_compat.S
+    COMPAT_ARGUMENT_2: '((uint64)$regs->cx & 0xffffffff)',
+    COMPAT_ARGUMENT_3: '((uint64)$regs->dx & 0xffffffff)',
+    COMPAT_ARGUMENT_4: '((uint64)$regs->si & 0xffffffff)',
+    COMPAT_ARGUMENT_5: '((uint64)$regs->di & 0xffffffff)',
+    COMPAT_OPEN: 5, // arch/x86/entry/syscalls/syscall_32.tbl
+    COMPAT_CREAT: 8,
+    COMPAT_OPENAT: 295,
+    COMPAT_OPENAT2: 437,
+    COMPAT_OPEN_BY_HANDLE_AT: 342,
+    COMPAT_SOCKETCALL: 102,
     SYS_OPEN: 2, // arch/x86/entry/syscalls/syscall_64.tbl
     SYS_CREAT: 85,
     SYS_OPENAT2: 437,
@@ -54,6 +77,7 @@ const x64: Architecture = {
     SYS_SENDMMSG: 307,
     SYS_IO_URING_ENTER: 426,
   },
+  compatFunctions: true,
   lacks: new Set(['arm64_personality']),
 }
 
@@ -62,14 +86,23 @@ const arm64 = (pageSize: number): Architecture => ({
   constants: {
     // arch/arm64/include/asm/memory.h: 16 KiB, but a page at least, as a stack is mapped by pages.
     THREAD_SIZE: Math.max(16384, pageSize),
-    // PSR_MODE32_BIT of pstate, arch/arm64/include/uapi/asm/ptrace.h.
-    FOREIGN_CALL: '(*kptr((uint64 *)((uint64)$regs + 264)) & 0x10) != 0',
+    COMPAT_CALL: compatCall.arm64,
+    CALL_WITHOUT_END: compatCall.arm64,
     RETURNED: '*kptr((int64 *)$regs)',
     ARGUMENT_1: '*kptr((uint64 *)((uint64)$regs + 272))', // orig_x0: the first register has the result
     ARGUMENT_2: '*kptr((uint64 *)((uint64)$regs + 8))',
     ARGUMENT_3: '*kptr((uint64 *)((uint64)$regs + 16))',
     ARGUMENT_4: '*kptr((uint64 *)((uint64)$regs + 24))',
     ARGUMENT_5: '*kptr((uint64 *)((uint64)$regs + 32))',
+    COMPAT_ARGUMENT_1: '(*kptr((uint64 *)((uint64)$regs + 272)) & 0xffffffff)',
+    COMPAT_ARGUMENT_2: '(*kptr((uint64 *)((uint64)$regs + 8)) & 0xffffffff)',
+    COMPAT_ARGUMENT_3: '(*kptr((uint64 *)((uint64)$regs + 16)) & 0xffffffff)',
+    COMPAT_OPEN: 5, // arch/arm/tools/syscall.tbl
+    COMPAT_CREAT: 8,
+    COMPAT_OPENAT: 322,
+    COMPAT_OPENAT2: 437,
+    COMPAT_OPEN_BY_HANDLE_AT: 371,
+    COMPAT_SOCKETCALL: NONE, // it is older than the calls that this kernel knows of 32-bit programs
     SYS_OPEN: NONE, // include/uapi/asm-generic/unistd.h
     SYS_CREAT: NONE,
     SYS_OPENAT2: 437,
@@ -91,6 +124,7 @@ const arm64 = (pageSize: number): Architecture => ({
     SYS_SENDMMSG: 269,
     SYS_IO_URING_ENTER: 426,
   },
+  compatFunctions: false,
   lacks: new Set([
     ...'open creat chmod chown lchown link symlink rename unlink rmdir mkdir mknod dup2'.split(' '),
     ...'ioperm iopl modify_ldt personality'.split(' '),

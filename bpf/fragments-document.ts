@@ -35,7 +35,8 @@ export function fragmentsDocument(): string {
     '',
     'What the kernel program is made of: one bpftrace fragment an event family, chosen by the rules that are loaded. This is the',
     'head of each file in [`bpf/`](../bpf), collected by `npm run docs`: what it traces, what it misses, what it costs. All that is',
-    'missed, in one place: [What is not seen](not-seen.md). `nightjar probe print` shows the whole program.',
+    'missed, in one place: [What is not seen](not-seen.md). `nightjar probe print` shows the whole program. Where an x86-64 kernel has',
+    'kprobes, most of what hangs on system calls stands there twice: once more for the calls of 32-bit programs ([kernels](kernels.md)).',
     '',
     ...files.flatMap((file) => {
       const [first = '', ...rest] = told(file)

@@ -18,8 +18,9 @@ export interface Block {
   lastLine: number
 }
 
-/** Whether it is one that makes truer what a tracepoint tells, where the kernel allows it. */
-export const isKprobe = ({ probes }: Block) => probes.some((probe) => probe.startsWith('kprobe:'))
+/** Whether it is one that adds to what tracepoints tell, where the kernel allows it: a truer name, a 32-bit program's call. */
+export const isKprobe = ({ probes }: Block) => probes.some((probe) => /^k(?:ret)?probe:/.test(probe))
+export const isReturnProbe = ({ probes }: Block) => probes.some((probe) => probe.startsWith('kretprobe:'))
 
 /** What a block is called in logs and metrics: its fragment and its first probe. */
 export const nameOf = ({ fragment, probes }: Block) => `${fragment} (${probes[0] ?? ''})`

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { EventType } from '../sensor/event.ts'
 import { type Architecture, ownArchitecture } from './architecture.ts'
+import { compatBlocks } from './compat.ts'
 import { sets, whereOf } from './conditions.ts'
 import { connectFilter, connectTables } from './connect-filter.ts'
 import { fileFilter, requestedMax, tablesOf } from './file-filter.ts'
@@ -30,6 +31,7 @@ const families: { fragment: string; wantedBy?: EventType[]; unless?(interests: r
   { fragment: 'open', wantedBy: ['open'], unless: failuresAlone },
   { fragment: 'open-handle', wantedBy: ['open'], unless: failuresAlone },
   { fragment: 'open-ring', wantedBy: ['open'], unless: failuresAlone },
+  { fragment: 'open-compat', wantedBy: ['open'], unless: failuresAlone },
   { fragment: 'open-failed', wantedBy: ['open'], unless: successesAlone },
   { fragment: 'chmod', wantedBy: ['chmod'] },
   { fragment: 'chown', wantedBy: ['chown'] },
@@ -181,7 +183,9 @@ export function program(
   const tables = [...(of(['open']).length > 0 ? files.begin : []), ...connects.begin].join('\n  ')
   const text = wanted.map(({ fragment, wantedBy }) => {
     const source = fragmentText(fragment).replace('{{tables}}', () => tables)
-    return `${heading(fragment, wantedBy === undefined)}\n${expand(source, `${fragment}.bt`, architecture)}`
+    const file = `${fragment}.bt`
+    const own = `${heading(fragment, wantedBy === undefined)}\n${expand(source, file, architecture)}`
+    return architecture.compatFunctions ? own + compatBlocks(architecture, (its) => expand(source, file, its)) : own
   })
   // <TYPE>_WANTED: 1 or 0, in a fragment that serves several types; the compiler drops the branches that are not wanted.
   // <TYPE>_WHERE: see whereOf.

@@ -43,7 +43,7 @@ export const within =
  */
 export function fitting(program: string, tracepoints: Tracepoints): string {
   return program.replaceAll(
-    /^((?:(?:tracepoint|kprobe):\S+\n)+)((?:\/[^{}]*?\/\n)?\{\n(?:.*\n)*?\}\n)/gm,
+    /^((?:(?:tracepoint|k(?:ret)?probe):\S+\n)+)((?:\/[^{}]*?\/\n)?\{\n(?:.*\n)*?\}\n)/gm,
     (_, probes: string, block: string) => {
       const read = [...block.matchAll(/\bargs->(\w+)/g)].map(([, field = '']) => field)
       const there = probes
@@ -52,7 +52,7 @@ export function fitting(program: string, tracepoints: Tracepoints): string {
         .filter((probe) => probe !== '')
         .filter((probe) => {
           if (probe.includes('*')) return true
-          const fields = tracepoints(probe.replace(/^tracepoint:/, ''))
+          const fields = tracepoints(probe.replace(/^tracepoint:/, '').replace(/^kretprobe:/, kprobe))
           return fields && read.every((field) => fields.has(field))
         })
       return there.length === 0 ? '' : `${there.join(',\n')}\n${block}`
@@ -63,7 +63,7 @@ export function fitting(program: string, tracepoints: Tracepoints): string {
 /**
  * The blocks of the program that a kernel with these tracepoints can't run, though what they watch is there. That it has no
  * tracepoint for one system call means that it has no such call, which is no loss; if it has none for any, all are lost. One
- * with a kprobe is none of them: it only makes truer what a tracepoint tells.
+ * with a kprobe is none of them: it only adds to what tracepoints tell, and the backend says whether there are any.
  */
 export function lostBlocks(program: string, tracepoints: Tracepoints): Block[] {
   const left = new Set(

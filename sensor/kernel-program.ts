@@ -1,6 +1,6 @@
 /** The kernel program of a stream, with what this kernel and this bpftrace turn out not to take left out of it. */
 import type { Interests } from '../bpf/interest.ts'
-import { blocksOf, isKprobe, nameOf, refusedBlock, without } from '../bpf/omissions.ts'
+import { blocksOf, isKprobe, isReturnProbe, nameOf, refusedBlock, without } from '../bpf/omissions.ts'
 import { program } from '../bpf/program.ts'
 import { lostBlocks, type Tracepoints } from '../bpf/tracepoints.ts'
 
@@ -32,8 +32,9 @@ export function createKernelProgram(options: {
     refused(text, complaint) {
       const block = refusedBlock(text, complaint)
       if (block === undefined || omitted.has(nameOf(block)) || omitted.size >= mostOmitted) return false
-      // A kernel that refuses one kprobe refuses all of them.
-      const alike = isKprobe(block) ? blocksOf(text).filter(isKprobe) : [block]
+      // A kernel that refuses one kprobe refuses all of them; one at the return of a function needs more than others.
+      const isAlike = [isReturnProbe, isKprobe].find((kind) => kind(block))
+      const alike = isAlike ? blocksOf(text).filter(isAlike) : [block]
       for (const one of alike) omitted.add(nameOf(one))
       options.onRefused(nameOf(block), complaint)
       return true

@@ -58,3 +58,23 @@ describe('the program for arm64', () => {
     expect(new Set(text.match(/\b[A-Z][A-Z0-9_]+\b/g))).toEqual(new Set(['BEGIN']))
   })
 })
+
+// x86: arch/x86/entry/syscalls/syscall_32.tbl; arm: arch/arm/tools/syscall.tbl. Both: openat2 is 437.
+describe('calls of 32-bit programs are told apart, and read, by their own numbers and registers', () => {
+  const blocks = (name: string) =>
+    made(name)
+      .match(/^kprobe:fd_install\n(?:.*\n)*?\}$/gm)
+      ?.join('\n') ?? ''
+
+  test('on x86-64 by what the kernel notes of the call, so that int 0x80 of a 64-bit program is one', () => {
+    expect(blocks('x64')).toContain('/ (curtask->thread_info.status & 2) != 0 /')
+    expect(blocks('x64')).toContain('$call == 5')
+    expect(blocks('x64')).toContain('$call != 295')
+    expect(blocks('x64')).toContain('$string = ((uint64)$regs->bx & 0xffffffff);')
+  })
+
+  test('on arm64 by what the kernel knows of the program', () => {
+    expect(blocks('arm64')).toContain('/ (curtask->thread_info.flags & 0x400000) != 0 /')
+    expect(blocks('arm64')).toContain('$call != 322')
+  })
+})

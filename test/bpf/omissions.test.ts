@@ -135,4 +135,12 @@ describe('what a kernel can not show', () => {
     expect(kernelProgram.missing(all)).toContain('rename (kprobe:security_path_rename)')
     expect(kernelProgram.text(all)).toContain('tracepoint:syscalls:sys_exit_renameat2')
   })
+
+  test('where the return of a function is refused those of all are left out, and what is seen at their beginning stays', () => {
+    const kernelProgram = createKernelProgram({ tracepoints: () => undefined, onRefused: () => {} })
+    const line = 'ERROR: Error attaching probe: kretprobe:__ia32_sys_setns'
+    expect(kernelProgram.refused(kernelProgram.text(all), [line])).toBe(true)
+    expect(kernelProgram.text(all)).not.toContain('kretprobe:')
+    expect(kernelProgram.text(all)).toContain('kprobe:security_path_rename')
+  })
 })

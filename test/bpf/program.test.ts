@@ -76,7 +76,7 @@ test('every record of the table is printed by the whole program', () => {
 })
 
 describe('only what a rule is on is watched', () => {
-  const always = probes(program(allOf([])))
+  const always = probes(program(allOf([]), undefined, architectureOf('x64')))
 
   test('who the sensor is, forks, execs, exits, cgroups, the heartbeat and the flush always', () => {
     expect(always).toEqual([
@@ -98,6 +98,7 @@ describe('only what a rule is on is watched', () => {
         ...opens,
         'tracepoint:syscalls:sys_exit_open_by_handle_at',
         'tracepoint:io_uring:io_uring_complete',
+        'kprobe:fd_install',
         ...opens,
       ],
     ],
@@ -107,6 +108,8 @@ describe('only what a rule is on is watched', () => {
         'profile:hz:1',
         'tracepoint:sock:inet_sock_set_state',
         'tracepoint:syscalls:sys_exit_connect',
+        'kretprobe:__ia32_sys_connect',
+        'kretprobe:__ia32_compat_sys_socketcall',
         'tracepoint:net:net_dev_queue',
       ],
     ],
@@ -117,17 +120,24 @@ describe('only what a rule is on is watched', () => {
         'tracepoint:sock:inet_sock_set_state',
         'tracepoint:syscalls:sys_exit_listen',
         'tracepoint:syscalls:sys_exit_bind',
+        'kretprobe:__ia32_sys_bind',
+        'kretprobe:__ia32_compat_sys_socketcall',
       ],
     ],
     ['accept', ['tracepoint:syscalls:sys_exit_accept', 'tracepoint:syscalls:sys_exit_accept4']],
-    ['socket', ['tracepoint:syscalls:sys_exit_socket']],
+    [
+      'socket',
+      ['tracepoint:syscalls:sys_exit_socket', 'kretprobe:__ia32_sys_socket', 'kretprobe:__ia32_compat_sys_socketcall'],
+    ],
     ['stdio', ['tracepoint:syscalls:sys_exit_dup*', 'tracepoint:syscalls:sys_exit_fcntl']],
     ['exec', []],
     ['exit', []],
     ['gap', []],
     ['posture', []],
   ])('a rule on %s adds %j', (type, added) => {
-    expect(probes(program(allOf([type]))).toSorted()).toEqual([...always, ...added].toSorted())
+    expect(probes(program(allOf([type]), undefined, architectureOf('x64'))).toSorted()).toEqual(
+      [...always, ...added].toSorted(),
+    )
   })
 })
 

@@ -4,6 +4,7 @@ import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, w
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
+import { kprobesOf } from '../../bpf/kprobes.ts'
 import { act, kernelTest, type Sensor, settled, startSensor } from './sensor.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'nightjar-evasion-'))
@@ -78,6 +79,19 @@ describe('a file that is read is told by its own path', () => {
     kernelTest(way, async () => {
       const alert = await raised('secret-read', await act(command, args, { cwd: directory }))
       expect(alert.file?.path).toBe(secret)
+    })
+
+  // The tracepoints of system calls leave these out. Where the kernel has no kprobes, that is said in docs/not-seen.md.
+  const onX86 = process.arch === 'x64' ? kernelTest : kernelTest.skip
+  for (const by of ['a 32-bit program', 'int 0x80'])
+    onX86(`by ${by}, if the kernel has kprobes`, async () => {
+      const bits = by === 'int 0x80' ? [] : ['-m32', '-nostdlib', '-fno-builtin', '-fno-pie', '-fno-stack-protector']
+      const source = join(import.meta.dirname, '../kernels/guest/compat.c')
+      execFileSync('gcc', ['-static', '-w', ...bits, '-o', inside('compat'), source])
+      const pid = await act(inside('compat'), ['open', 'way/../secret'], { cwd: directory })
+      await settled(sensor)
+      const found = sensor.alerts.all.filter(({ process }) => process?.pid === pid)
+      expect(found.map(({ file }) => file?.path)).toEqual(kprobesOf()('fd_install') ? [secret] : [])
     })
 
   // Each of these is another name for the file, and the kernel has it opened by that name. The giving of the name shows,

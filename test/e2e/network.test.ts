@@ -163,6 +163,14 @@ describe('a DNS question is told with its name and its server', () => {
       ])
     })
 
+  const onX86 = process.arch === 'x64' ? kernelTest : kernelTest.skip
+  onX86('a call as 32-bit programs make it, laid to its process', async () => {
+    const compat = join(directory, 'compat')
+    execFileSync('gcc', ['-static', '-w', '-o', compat, join(import.meta.dirname, '../kernels/guest/compat.c')])
+    const seen = await inNetwork([compat, 'ask', '-'], ['dns'])
+    expect(seen.map(({ dns }) => dns?.question)).toEqual([{ name: 'node.example', type: 'AAAA' }])
+  })
+
   kernelTest('io_uring', async () => {
     const [seen] = await inNetwork([ring, '127.0.0.1', '53', 'send'], ['dns'])
     expect(seen?.dns?.question).toEqual({ name: 'ring.example', type: 'A' })

@@ -136,11 +136,23 @@ function product(machine: MachineName): string {
     machine === 'x64' ? join(repository, 'node_modules/node/bin/node') : foreignNode(machine),
     join(directory, 'bin/node'),
   )
-  const sources = { acts: 'test/kernels/guest/acts.c', privilege: 'test/e2e/privilege.c' }
-  for (const [name, source] of Object.entries(sources))
+  const programs: Record<string, { source: string; options?: readonly string[] }> = {
+    acts: { source: 'test/kernels/guest/acts.c' },
+    privilege: { source: 'test/e2e/privilege.c' },
+    ...(machine === 'x64' && {
+      compat64: { source: 'test/kernels/guest/compat.c' },
+      // Of the C library nothing, as there is none for 32 bits.
+      compat32: {
+        source: 'test/kernels/guest/compat.c',
+        options: ['-m32', '-nostdlib', '-fno-builtin', '-fno-pie', '-fno-stack-protector'],
+      },
+    }),
+  }
+  for (const [name, { source, options = [] }] of Object.entries(programs))
     execFileSync(machines[machine].compiler, [
       '-static',
       '-w',
+      ...options,
       '-o',
       join(directory, 'bin', name),
       join(repository, source),

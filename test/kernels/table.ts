@@ -51,7 +51,7 @@ export function table(results: readonly Result[]): { text: string; failures: num
     const outcomes = steps.map((step) => outcome(findings, step))
     const acts = of(findings, 'act')
     const wrong = acts.filter(({ ok }) => !ok)
-    // The last one told is of all packs, if they were asked for: the first pack needs no kprobes.
+    // The last one told is of all packs, if they were asked for: the first pack needs few kprobes.
     const build = findings.map((one) => ('build' in one ? one.build : undefined)).findLast((one) => one !== undefined)
     const [, backend = '-'] = /backend="([^"]*)"/.exec(build ?? '') ?? []
     rows.push([

@@ -11,6 +11,8 @@ export interface KernelAct {
   command: readonly string[]
   /** The first kernel that shows it (docs/kernels.md); older ones are not asked. */
   since?: readonly [major: number, minor: number]
+  /** The kind of machine that has it, as Node calls it; all of them if it isn't said. */
+  machine?: 'x64'
   /** Told of the program's process, in this order, among the events of these types. `PRINTED` is what it printed. */
   told: (context: { printed: string; sensor: number }) => Part<Event>[]
 }
@@ -19,6 +21,10 @@ export interface KernelAct {
 export const place = '/tmp/place'
 const acts = '/opt/nightjar/bin/acts'
 const privilege = '/opt/nightjar/bin/privilege'
+/** The same acts by a 32-bit program, and by a 64-bit one that calls as these do. */
+const compat = { 'a 32-bit program': '/opt/nightjar/bin/compat32', 'int 0x80': '/opt/nightjar/bin/compat64' }
+const byBoth = (act: (by: string, program: string) => KernelAct[]): KernelAct[] =>
+  Object.entries(compat).flatMap(([by, program]) => act(by, program).map((one) => ({ ...one, machine: 'x64' })))
 
 const file = (name: string): { path: string; name: string; directory: string } => ({
   path: `${place}/${name}`,
@@ -80,6 +86,158 @@ export const kernelActs: readonly KernelAct[] = [
     command: [privilege, 'ring', `${place}/way/secret`],
     told: () => [{ file: file('kept/secret') }],
   },
+  ...byBoth((by, program) => [
+    {
+      family: 'open',
+      name: `by ${by}: the file that it is, and what was asked for`,
+      command: [program, 'open', 'way/../way/secret'],
+      told: () => [{ file: { ...file('kept/secret'), requested_path: 'way/../way/secret', access: ['read'] } }],
+    },
+    {
+      family: 'open',
+      name: `by ${by}: made and cut`,
+      command: [program, 'openat', 'kept/thirty-two'],
+      told: () => [{ file: { ...file('kept/thirty-two'), access: ['write', 'create', 'truncate'] } }],
+    },
+    {
+      family: 'open',
+      name: `by ${by}: made anew`,
+      command: [program, 'creat', 'way/anew'],
+      told: () => [{ file: { ...file('kept/anew'), access: ['write', 'create', 'truncate'] } }],
+    },
+    {
+      family: 'open',
+      name: `by ${by}: the newest call`,
+      command: [program, 'openat2', 'way/secret'],
+      told: () => [{ file: { ...file('kept/secret'), requested_path: 'way/secret', access: ['read'] } }],
+    },
+    {
+      family: 'open',
+      name: `by ${by}: by its handle`,
+      command: [program, 'handle', 'kept/secret'],
+      told: () => [{ file: { path: place } }, { file: file('kept/secret') }],
+    },
+    {
+      family: 'chmod',
+      name: `by ${by}: through a link`,
+      command: [program, 'fchmodat', 'way/anew'],
+      told: () => [{ file: { ...file('kept/anew'), mode: '4755', path_source: 'kernel' } }],
+    },
+    {
+      family: 'chmod',
+      name: `by ${by}: by a descriptor`,
+      command: [program, 'fchmod', 'way/anew'],
+      told: () => [{ file: { ...file('kept/anew'), mode: '0640' } }],
+    },
+    {
+      family: 'chown',
+      name: `by ${by}`,
+      command: [program, 'chown', 'way/anew'],
+      told: () => [{ file: { ...file('kept/anew'), uid: 12, gid: 34 } }],
+    },
+    {
+      family: 'link',
+      name: `by ${by}: hard`,
+      command: [program, 'link', 'way/anew', 'way/hard'],
+      told: () => [{ file: { ...file('kept/hard'), target_path: `${place}/kept/anew` } }],
+    },
+    {
+      family: 'link',
+      name: `by ${by}: symbolic`,
+      command: [program, 'symlink', '/etc/passwd', 'way/soft'],
+      told: () => [{ file: { ...file('kept/soft'), target_path: '/etc/passwd', link_type: 'symbolic' } }],
+    },
+    {
+      family: 'rename',
+      name: `by ${by}: of the older kind`,
+      command: [program, 'rename', 'way/hard', 'way/harder'],
+      told: () => [{ file: { ...file('kept/harder'), previous_path: `${place}/kept/hard`, path_source: 'kernel' } }],
+    },
+    {
+      family: 'rename',
+      name: `by ${by}: of the newer kind`,
+      command: [program, 'renameat', 'way/harder', 'hard'],
+      told: () => [{ file: { ...file('hard'), previous_path: `${place}/kept/harder` } }],
+    },
+    {
+      family: 'unlink',
+      name: `by ${by}`,
+      command: [program, 'unlink', 'hard'],
+      told: () => [{ file: file('hard') }],
+    },
+    {
+      family: 'unlink',
+      name: `by ${by}: of a link`,
+      command: [program, 'unlink', 'way/soft'],
+      told: () => [{ file: file('kept/soft') }],
+    },
+    {
+      family: 'mkdir',
+      name: `by ${by}, with its mode`,
+      command: [program, 'mkdirat', `way/${program.slice(-2)}`],
+      told: () => [{ file: { ...file(`kept/${program.slice(-2)}`), mode: '0751' } }],
+    },
+    {
+      family: 'ptrace',
+      name: `by ${by}`,
+      command: [program, 'trace', '-'],
+      told: () => [{ ptrace: { request: 'attach' } }],
+    },
+    {
+      family: 'namespace',
+      name: `by ${by}`,
+      command: [program, 'unshare', '-'],
+      told: () => [{ namespace: { operation: 'unshare', types: ['uts'] } }],
+    },
+    {
+      family: 'mount',
+      name: `by ${by}`,
+      command: [program, 'mount', `${place}/kept/new`],
+      told: () => [{ mount: { operation: 'mount', target: `${place}/kept/new`, filesystem: 'tmpfs' } }],
+    },
+    {
+      family: 'memfd',
+      name: `by ${by}`,
+      command: [program, 'memfd', 'kept in mind'],
+      told: () => [{ file: { path: '/memfd:kept in mind' } }],
+    },
+    {
+      family: 'bpf',
+      name: `by ${by}`,
+      command: [program, 'bpf', '-'],
+      told: () => [{ bpf: { operation: 'map_create' } }],
+    },
+    {
+      family: 'socket',
+      name: `by ${by}`,
+      command: [program, 'raw', '-'],
+      told: () => [{ socket: { family: 'ipv4', type: 'raw' } }],
+    },
+    {
+      family: 'connect',
+      name: `by ${by}: a unix socket`,
+      command: [program, 'connect', `${program.slice(-2)}.socket`],
+      told: () => [{ destination: { path: `${program.slice(-2)}.socket` }, network: { transport: 'unix' } }],
+    },
+    {
+      family: 'socket',
+      name: `by ${by}, by socketcall`,
+      command: [program, 'raw-older', '-'],
+      told: () => [{ socket: { family: 'ipv4', type: 'raw' } }],
+    },
+    {
+      family: 'connect',
+      name: `by ${by}, by socketcall: a unix socket`,
+      command: [program, 'connect-older', `${program.slice(-2)}.older`],
+      told: () => [{ destination: { path: `${program.slice(-2)}.older` }, network: { transport: 'unix' } }],
+    },
+    {
+      family: 'dns',
+      name: `by ${by}`,
+      command: [program, 'ask', '-'],
+      told: () => [{ dns: { question: { name: 'node.example', type: 'AAAA' } } }],
+    },
+  ]),
   {
     family: 'chmod',
     name: 'with the set-user-id bit',

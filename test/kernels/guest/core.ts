@@ -199,10 +199,12 @@ async function families(group: Group) {
   if (!sensor) return
   say({ step: group, attached: seconds(since) })
   await settle(sensor, types.includes('open'))
-  for (const { family, name, command, since: first, told } of kernelActs.filter((one) => types.includes(one.family))) {
+  for (const act of kernelActs.filter((one) => types.includes(one.family))) {
+    const { family, name, command, since: first, machine, told } = act
     // Of every process, so that once is enough.
     if (group !== 'files' && (family === 'exec' || family === 'exit')) continue
     if (first && isOlderThan(first)) continue
+    if (machine && machine !== process.arch) continue
     const number = sensor.child.pid ?? 0
     const { pid, printed } = await acting(command.map((word) => (word === 'SENSOR' ? String(number) : word)))
     const last = await sensor.first(({ type, process }) => type === 'exit' && process?.pid === pid)
