@@ -10,18 +10,8 @@ import type { Rule, RuleSet } from './rule.ts'
 import { packSchema } from './schema.ts'
 import { shapeChecker } from './shape.ts'
 
-type Shape = ReturnType<typeof shapeChecker>
-let compiled: WeakRef<Shape> | undefined
-
-/**
- * Everything in which a value isn't a rule pack. Conditions and lists are looked at below. Its code takes some megabytes,
- * and rules are read once in a sensor's life, or a few times: what made it is given back, and is soon made anew.
- */
-function packShape(): Shape {
-  const shape = compiled?.deref() ?? shapeChecker(packSchema)
-  compiled = new WeakRef(shape)
-  return shape
-}
+/** Everything in which a value isn't a rule pack. Conditions and lists are looked at below. */
+const shapeFaults = shapeChecker(packSchema)
 
 /** A file and the JSON in it. */
 export interface PackFile {
@@ -54,7 +44,6 @@ export function readPacks(files: readonly PackFile[]): Reading {
 
 function readDrafts(files: readonly PackFile[], problems: Problem[]): Draft[] {
   const drafts: Draft[] = []
-  const shapeFaults = packShape()
   for (const { file, value } of files) {
     const faults = shapeFaults(value)
     const report = (fault: Fault) => void problems.push(problemIn(file, fault))
