@@ -62,17 +62,15 @@ const calls: Readonly<Record<string, Call>> = {
   unshare: { numbers: [272, 310] },
 }
 
-/** The ways in which such a call comes: what finds it, and the text that reads its argument of that number, from 1. */
+/** The ways in which such a call comes, and the macros that a fragment is made with for each. */
 const ways = {
-  itself: { frame: 'frame-compat', argument: (number: number) => `COMPAT_ARGUMENT_${number}` },
-  socketcall: {
-    frame: 'frame-socketcall',
-    argument: (number: number) => `(uint64)*uptr((uint32 *)($list + ${4 * (number - 1)}))`,
-  },
+  itself: {},
+  socketcall: { arguments: 'arguments-socketcall' },
 } as const
 type Way = keyof typeof ways
 
 const macros = {
+  frame: 'frame-compat',
   resolved: 'resolved-compat',
   // These are about names alone.
   'filter-where': 'known-already',
@@ -84,10 +82,7 @@ const macros = {
 export function compatBlocks(architecture: Architecture, expand: (architecture: Architecture) => string): string {
   const made = (way: Way) => {
     const { frame = 'frame', ...others } = architecture.macros
-    const text = expand({
-      ...architecture,
-      macros: { ...others, 'own-frame': frame, ...macros, frame: ways[way].frame },
-    })
+    const text = expand({ ...architecture, macros: { ...others, 'own-frame': frame, ...macros, ...ways[way] } })
     return [...text.matchAll(/^((?:tracepoint:syscalls:sys_exit_\w+,?\n)+)((?:\/[^{}]*?\/\n)?\{\n(?:.*\n)*?\}\n)/gm)]
       .map(([, probes = '', block = '']) => compatBlock(way, probes, block))
       .join('')
@@ -111,7 +106,7 @@ function compatBlock(way: Way, probes: string, block: string): string {
   const attached = functions.map((name) => `kretprobe:__ia32_${name}`)
   const body = block
     .replaceAll(/\bargs->ret\b|\bRETURNED\b/g, '(int64)retval')
-    .replaceAll(/\bARGUMENT_(\d)/g, (_, number: string) => ways[way].argument(Number(number)))
+    .replaceAll(/\bARGUMENT_(?=\d)/g, 'COMPAT_ARGUMENT_')
     .replaceAll(/\bSOCKETCALL\b/g, String(first.socketcall))
     .replaceAll(/^( *)NUMBER_OF_CALL$/gm, (_, indent: string) => number.map((line) => indent + line).join('\n'))
   return `\n${attached.join(',\n')}\n${body.replaceAll(/^\s*\/\/.*\n/gm, '')}`

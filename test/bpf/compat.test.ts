@@ -34,7 +34,7 @@ describe('a call of 32-bit programs', () => {
   test('that comes by socketcall is told by which one it is, with the arguments that the program lists', () => {
     const [, connect = ''] = made(['connect']).split('kretprobe:__ia32_compat_sys_socketcall\n')
     expect(connect).toContain('if (((uint64)$regs->bx & 0xffffffff) != 3) {')
-    expect(connect).toContain('$fd = (uint64)(uint64)*uptr((uint32 *)($list + 0)) & 0xffffffff;')
+    expect(connect).toContain('$second = (uint64)*uptr((uint32 *)($list + 4));')
     expect(connect).toContain('$call = (uint64)42;')
   })
 
