@@ -65,7 +65,7 @@ const calls: Readonly<Record<string, Call>> = {
 /** The ways in which such a call comes, and the macros that a fragment is made with for each. */
 const ways = {
   itself: {},
-  socketcall: { arguments: 'arguments-socketcall' },
+  socketcall: { arguments: 'arguments-socketcall', 'first-arguments': 'arguments-socketcall' },
 } as const
 type Way = keyof typeof ways
 

@@ -1,13 +1,13 @@
 /**
- * GET and watch against the API server, with the credentials of a KubeConfig.
+ * GET and watch against the API server, with the credentials of a KubeConfig or of this pod.
  *
  * Not the library's own Watch and informer: Watch hands on neither Retry-After nor the moment when the stream stands,
  * and drops lines that it can't parse as well as what its callback throws; the informer stops at the first error.
  * Everything that has to do with credentials, TLS and proxies stays the library's.
  */
-import type { KubeConfig } from '@kubernetes/client-node'
-import { Agent, type Dispatcher, fetch, type Response } from 'undici'
-import { kubernetesLibrary } from './kubernetes-library.ts'
+import type { Dispatcher, Response } from 'undici'
+import { undici } from '../sensor/undici.ts'
+import { type ClusterAccess, credentialsOf } from './cluster-access.ts'
 import { createPulse, defaultSilence, type Pulse, type Silence } from './pulse.ts'
 
 /** Why the API server gave no (more) answer. `status` is absent when it could not be reached. */
@@ -59,10 +59,11 @@ type Line = { dispatcher: Dispatcher; pulse: Pulse; open: number }
 type Call = { late: AbortController; signal: AbortSignal; line?: Line; hangUp?: () => void }
 
 export function openApiServer(
-  kubeConfig: KubeConfig,
+  access: ClusterAccess,
   options: { silence?: Silence; lifeTimeoutMs?: number } = {},
 ): ApiServer {
   const { silence = defaultSilence, lifeTimeoutMs = defaultLifeTimeoutMs } = options
+  const { Agent, fetch } = undici()
   const stopped = new AbortController()
   const lines = new Set<Line>()
   let current: Line | undefined
@@ -122,13 +123,10 @@ export function openApiServer(
 
   /** With credentials; `dispatcher`: of new connections. */
   async function prepared(path: string) {
-    const cluster = kubeConfig.getCurrentCluster()
+    const cluster = access.getCurrentCluster()
     if (!cluster) throw new Error('the kubeconfig has no current cluster')
-    const { HttpMethod, RequestContext } = kubernetesLibrary()
-    const context = new RequestContext(cluster.server + path, HttpMethod.GET)
-    await kubeConfig.applySecurityAuthentication(context)
-    const dispatcher = context.getDispatcher() as Dispatcher | undefined
-    return { url: context.getUrl(), headers: context.getHeaders(), dispatcher }
+    const { headers, dispatcher } = await credentialsOf(access)
+    return { url: cluster.server + path, headers, dispatcher }
   }
 
   async function request(

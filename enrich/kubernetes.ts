@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { delimiter } from 'node:path'
 import type { KubeConfig } from '@kubernetes/client-node'
+import { type ClusterAccess, podAccess } from './cluster-access.ts'
 import { kubernetesLibrary } from './kubernetes-library.ts'
 
 export type KubernetesConfig = {
@@ -12,7 +13,7 @@ export type KubernetesConfig = {
   clusterName?: string | null
 }
 
-export type Kubernetes = { kubeConfig: KubeConfig; nodeName: string; clusterName?: string; source: string }
+export type Kubernetes = { kubeConfig: ClusterAccess; nodeName: string; clusterName?: string; source: string }
 
 /** `tokenFile`: where the kubelet mounts a pod's service account. */
 const thisMachine = { hostName: hostname(), tokenFile: '/var/run/secrets/kubernetes.io/serviceaccount/token' }
@@ -48,7 +49,7 @@ export function kubernetesFrom(
   }
 }
 
-type Source = { name: string; there: boolean; load(): KubeConfig }
+type Source = { name: string; there: boolean; load(): ClusterAccess }
 
 function sources(config: KubernetesConfig, env: NodeJS.ProcessEnv, tokenFile: string): Source[] {
   const files = (env.KUBECONFIG ?? '').split(delimiter).filter((file) => file !== '')
@@ -62,16 +63,9 @@ function sources(config: KubernetesConfig, env: NodeJS.ProcessEnv, tokenFile: st
     {
       name: 'service account',
       there: Boolean(env.KUBERNETES_SERVICE_HOST) && existsSync(tokenFile),
-      load: fromPod,
+      load: () => podAccess(env, tokenFile),
     },
   ]
-}
-
-function fromPod(): KubeConfig {
-  const { KubeConfig } = kubernetesLibrary()
-  const kubeConfig = new KubeConfig()
-  kubeConfig.loadFromCluster()
-  return kubeConfig
 }
 
 /** Several files are merged as kubectl does it: what comes first counts. */

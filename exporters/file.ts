@@ -6,8 +6,8 @@
  */
 import { type FileHandle, open, rename, stat, unlink } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { Type } from 'typebox'
 import { bytesPattern, parseBytes } from '../sensor/bytes.ts'
+import { Type } from '../sensor/schema.ts'
 import { type Complain, complaintAbout } from './complaint.ts'
 import { type FormatName, formatNames, formats } from './formats.ts'
 import { printableJsonText } from './printable.ts'

@@ -1,7 +1,9 @@
 /** The headers that a receiver's configuration adds to each request. */
-import { validateHeaderName, validateHeaderValue } from 'node:http'
 import type { Complain } from './complaint.ts'
 import { contentsOf, withSecrets } from './secret-text.ts'
+
+// As in server.ts: an import would load Node's own copy of undici, too.
+const { validateHeaderName, validateHeaderValue } = process.getBuiltinModule('node:http')
 
 /** Headers that say what the exporter itself does; another value would be a lie, or break the request. */
 const ownHeaders = new Set([

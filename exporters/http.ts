@@ -2,8 +2,8 @@
  * HTTP POST to one receiver, over connections that are kept. The receiver may be slow, away, broken or hostile: an attempt
  * ends in time whatever it does, and redirects are not followed, so no other host learns anything.
  */
-import { Pool } from 'undici'
 import product from '../package.json' with { type: 'json' }
+import { undici } from '../sensor/undici.ts'
 import { retryAfter } from './backoff.ts'
 import type { FailureReason } from './metrics.ts'
 import type { Outcome } from './receiver.ts'
@@ -41,6 +41,7 @@ export function httpPost(
   url: URL,
   { tls, concurrency, timeout, now }: { tls: TlsOptions; concurrency: number; timeout: number; now(): number },
 ): HttpPost {
+  const { Pool } = undici()
   const pool = new Pool(url.origin, {
     connections: concurrency,
     // One request at a time needs one connection; HTTP/2 has nothing to add to that.

@@ -5,8 +5,9 @@
  * Whoever may read the namespace's Events reads them, so an Event tells no command line, and nothing of what the
  * identity reaches. It wants the verb create on events in events.k8s.io, and asks for no other.
  */
-import { Type } from 'typebox'
+
 import type { Alert } from '../sensor/alert.ts'
+import { Type } from '../sensor/schema.ts'
 import { complaintAbout } from './complaint.ts'
 import { printable } from './printable.ts'
 import type { Outcome, Receiver } from './receiver.ts'

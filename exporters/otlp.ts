@@ -6,7 +6,7 @@
  */
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import { Type } from 'typebox'
+import { Type } from '../sensor/schema.ts'
 import { type Complain, complaintAbout } from './complaint.ts'
 import { type HttpPost, httpPost } from './http.ts'
 import { basicAuthorization, configuredHeaders } from './http-headers.ts'

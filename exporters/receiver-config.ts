@@ -1,7 +1,8 @@
 /** What can be set for every receiver, whatever its kind: what it wants, how often, how many at once, how long. */
-import { Type } from 'typebox'
+
 import { type Alert, severities } from '../sensor/alert.ts'
 import { durationPattern, parseDuration } from '../sensor/duration.ts'
+import { type Static, type TObject, Type } from '../sensor/schema.ts'
 import type { Complain } from './complaint.ts'
 import type { Receiver } from './receiver.ts'
 
@@ -23,8 +24,8 @@ export const FilePath = (description: string) =>
 const Count = (most: number, description: string) => Type.Integer({ minimum: 1, maximum: most, description })
 
 /** `null` is the same as not being there. */
-const orNull = <Schema extends Type.TObject>(title: string, schema: Schema) =>
-  Type.Optional(Type.Unsafe<Type.Static<Schema> | null>({ ...schema, type: ['object', 'null'], title, default: null }))
+const orNull = <Schema extends TObject>(title: string, schema: Schema) =>
+  Type.Optional(Type.Unsafe<Static<Schema> | null>({ ...schema, type: ['object', 'null'], title, default: null }))
 
 const defaults = { minSeverity: 'low', initialDelay: '500ms', maxDelay: '1m', timeout: '10s' } as const
 

@@ -10,8 +10,8 @@
  * or cut into pieces.
  */
 import { RE2JS } from 're2js'
-import { type Static, Type } from 'typebox'
 import type { Alert } from '../sensor/alert.ts'
+import { type Static, Type } from '../sensor/schema.ts'
 import { argumentKind, inArguments, inCommandLine } from './redaction/secret-arguments.ts'
 import { secretShapes, shapeKinds } from './redaction/secret-shapes.ts'
 import { marker, merged, type Span, without } from './redaction/span.ts'

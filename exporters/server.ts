@@ -1,5 +1,5 @@
 /** The sensor's own HTTP port: /metrics for Prometheus, /healthz and /readyz for the kubelet. */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { prometheusContentType, type Registry } from 'prom-client'
 import { openMetricsType, prefersOpenMetrics, toOpenMetrics } from './openmetrics.ts'
@@ -22,6 +22,9 @@ export interface MetricsServer {
   /** Ends the open connections too. */
   close(): Promise<void>
 }
+
+// An import would ask node:http for all of its names, some of which load Node's own copy of undici.
+const { createServer } = process.getBuiltinModule('node:http')
 
 const plainText = 'text/plain; charset=utf-8'
 

@@ -7,8 +7,8 @@
  */
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import { Type } from 'typebox'
 import { bytesPattern, parseBytes } from '../sensor/bytes.ts'
+import { Type } from '../sensor/schema.ts'
 import { type Complain, complaintAbout } from './complaint.ts'
 import { type FormatName, formatNames, formats } from './formats.ts'
 import { failureOf } from './http.ts'

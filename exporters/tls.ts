@@ -1,7 +1,7 @@
 /** The TLS part of a receiver's configuration. Certificates are always checked. */
 import { X509Certificate } from 'node:crypto'
 import { createSecureContext, type SecureVersion } from 'node:tls'
-import { type Static, Type } from 'typebox'
+import { type Static, Type } from '../sensor/schema.ts'
 import type { Complain } from './complaint.ts'
 import { FilePath } from './receiver-config.ts'
 import { contentsOf } from './secret-text.ts'

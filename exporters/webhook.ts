@@ -1,7 +1,7 @@
 /** Alerts as HTTP POST requests, signed as Standard Webhooks has it. */
 import { createHash } from 'node:crypto'
-import { Type } from 'typebox'
 import type { Alert } from '../sensor/alert.ts'
+import { Type } from '../sensor/schema.ts'
 import { type Complain, complaintAbout } from './complaint.ts'
 import { type FormatName, formatNames, formats } from './formats.ts'
 import { httpPost } from './http.ts'

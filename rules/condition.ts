@@ -5,8 +5,8 @@
  * operators, lists and macros resolved.
  */
 
-import { Check } from 'typebox/value'
 import type { EventType } from '../sensor/event.ts'
+import { fits } from '../sensor/schema.ts'
 import { type Field, fieldOf, fields, type Scalar } from './fields.ts'
 import { isObject } from './json.ts'
 import { type Operand, type Operator, operators, operatorsFor } from './operators.ts'
@@ -213,7 +213,7 @@ function readTest(
   }
   for (const { value, at, from } of found) {
     const shown = from === undefined ? show(value) : `${show(value)} in ${from}`
-    if (!Check(schema, value)) {
+    if (!fits(schema, value)) {
       refuse(at, shown, operator.expects(type))
       continue
     }

@@ -17,7 +17,7 @@
  *   them, and `length` counts them.
  */
 import { RE2JS } from 're2js'
-import { type TSchema, Type } from 'typebox'
+import { type TSchema, Type } from '../sensor/schema.ts'
 import { canonicalAddress, compileNetworks, isNetwork } from './address.ts'
 import { createAffixes } from './affixes.ts'
 import type { Field, FieldType, Getter, Scalar } from './fields.ts'

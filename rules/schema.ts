@@ -2,10 +2,11 @@
  * The shape of a rule pack. One definition gives the type, the check on loading and the published JSON Schema
  * (rules/schema.json), by which an editor completes fields and operators.
  */
-import { type Static, type TSchema, Type } from 'typebox'
+
 import { severities } from '../sensor/alert.ts'
 import { durationPattern } from '../sensor/duration.ts'
 import { Event, eventTypes } from '../sensor/event.ts'
+import { type Static, type TSchema, Type } from '../sensor/schema.ts'
 import { listReference } from './condition.ts'
 import { expiryPattern } from './expiry.ts'
 import { type Field, fields } from './fields.ts'

@@ -74,12 +74,20 @@ function pathOf(pointer: string, value: unknown): JsonPath {
   return path
 }
 
-/** A check by a JSON Schema: everything in which a value isn't what the schema describes. */
+/**
+ * A check by a JSON Schema: everything in which a value isn't what the schema describes. What it is compiled to takes some
+ * megabytes and is needed once in a sensor's life, or a few times: V8 may take it back, and it is soon made anew.
+ */
 export function shapeChecker(schema: object): (value: unknown) => Fault[] {
-  const validate = new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true }).compile(schema)
+  const compile = () => new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true }).compile(schema)
+  let compiled: WeakRef<ReturnType<typeof compile>> | undefined
   return (value) => {
+    const validate = compiled?.deref() ?? compile()
+    compiled = new WeakRef(validate)
     if (validate(value)) return []
-    return (validate.errors ?? []).map((error) => {
+    const errors = validate.errors ?? []
+    validate.errors = null // with its data
+    return errors.map((error) => {
       const explain = explanations[error.keyword] ?? asExpected
       return explain(error, (error.parentSchema ?? {}) as Schema, pathOf(error.instancePath, value))
     })

@@ -1,6 +1,7 @@
 /** The alert: what leaves the sensor. `schema` names this version of the shape; changing it breaks receivers. */
-import { type Static, Type } from 'typebox'
+
 import { Container, Event, eventTypes, processProperties } from './event.ts'
+import { type Static, Type } from './schema.ts'
 
 export const severities = ['critical', 'high', 'medium', 'low', 'info'] as const
 export type Severity = (typeof severities)[number]

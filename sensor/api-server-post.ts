@@ -1,22 +1,23 @@
-/** POST to the API server, with the credentials of a KubeConfig. */
-import { HttpMethod, type KubeConfig, RequestContext } from '@kubernetes/client-node'
-import { Agent, type Dispatcher, fetch } from 'undici'
+/** POST to the API server, with the credentials of a KubeConfig or of this pod. */
+import type { Dispatcher } from 'undici'
+import { type ClusterAccess, credentialsOf } from '../enrich/cluster-access.ts'
 import { retryAfter } from '../exporters/backoff.ts'
 import type { ApiServerPost } from '../exporters/kubernetes-events.ts'
+import { undici } from './undici.ts'
 
 const longestAnswer = 64 * 1024
 
-export function apiServerPost(kubeConfig: KubeConfig): ApiServerPost {
-  const server = kubeConfig.getCurrentCluster()?.server ?? ''
+export function apiServerPost(access: ClusterAccess): ApiServerPost {
+  const { Agent, fetch } = undici()
+  const server = access.getCurrentCluster()?.server ?? ''
   let pool: Dispatcher | undefined
   return {
     address: URL.parse(server)?.origin ?? server,
     async post(path, body, signal) {
-      const context = new RequestContext(server + path, HttpMethod.POST)
-      await kubeConfig.applySecurityAuthentication(context)
-      // The library makes a pool for each request; one is enough.
-      pool ??= (context.getDispatcher() as Dispatcher | undefined) ?? new Agent()
-      const headers = { ...context.getHeaders(), 'content-type': 'application/json', accept: 'application/json' }
+      const credentials = await credentialsOf(access)
+      // There is a new pool for each request; one is enough.
+      pool ??= credentials.dispatcher ?? new Agent()
+      const headers = { ...credentials.headers, 'content-type': 'application/json', accept: 'application/json' }
       const response = await fetch(server + path, {
         method: 'POST',
         headers: { ...headers, 'user-agent': 'nightjar' },

@@ -6,8 +6,8 @@
  */
 import { createReadStream, createWriteStream } from 'node:fs'
 import protobuf from 'protobufjs'
-import type { TProperties, TSchema } from 'typebox'
 import { Event } from './event.ts'
+import type { TProperties, TSchema } from './schema.ts'
 import { version } from './version.ts'
 
 const magic = 'nightjar-capture'

@@ -1,6 +1,5 @@
 /** The configuration file: YAML or JSON, checked against one schema that is published as sensor/config.schema.json. */
 import { readFileSync } from 'node:fs'
-import { type Static, Type } from 'typebox'
 import { type Document, LineCounter, parseDocument } from 'yaml'
 import { FileConfig } from '../exporters/file.ts'
 import { KubernetesEventsConfig } from '../exporters/kubernetes-events.ts'
@@ -14,6 +13,7 @@ import { shapeChecker } from '../rules/shape.ts'
 import { addressForm, addressPattern } from './address.ts'
 import { bytesPattern } from './bytes.ts'
 import { durationPattern } from './duration.ts'
+import { type Static, Type } from './schema.ts'
 import { UsageError } from './usage.ts'
 
 const closed = { additionalProperties: false }

@@ -5,7 +5,7 @@
  * number), the fields that a rule may name and their documentation are all read from it. Names follow OpenTelemetry's
  * semantic conventions where there is one, else ECS. A field that is unknown is absent, never null.
  */
-import { type Static, Type } from 'typebox'
+import { type Static, Type } from './schema.ts'
 
 /**
  * Every type of event, with what it tells besides who did it. Two are the sensor's own: `gap`, it was blind, or lost

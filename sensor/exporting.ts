@@ -28,7 +28,7 @@ const kinds: ((exporters: Exporters, config: Config) => Promise<Receiver[]>)[] =
   async (exporters, config) => present(await kubernetesEvents(exporters.kubernetesEvents, () => apiServer(config))),
 ]
 
-/** Rejects with an error for a person where there is no cluster. Its library is loaded where it's needed. */
+/** Rejects with an error for a person where there is no cluster. */
 async function apiServer({ kubernetes }: Config): Promise<ApiServerPost> {
   const { kubernetesFrom } = await import('../enrich/kubernetes.ts')
   const { apiServerPost } = await import('./api-server-post.ts')

@@ -60,7 +60,7 @@ export interface Probe {
 /** bpftrace takes some seconds to attach; a machine under load takes more, an emulated one minutes. */
 const defaultStartLimit = 60_000
 const heartbeatLimit = 5_000
-/** Silent for so long, three heartbeats, it may be dead: that shows long before its end is over. */
+/** Silent for so long, a heartbeat and a half, it may be dead: that shows long before its end is over. */
 const suspiciousSilence = 1_500
 const firstDelay = 100
 const longestDelay = 30_000

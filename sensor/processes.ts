@@ -53,8 +53,11 @@ export interface ProcessTable {
 
 const ancestorsKept = 16
 const connectionsKept = 16
-/** An exited process is remembered this long for its last events and its orphans' first; nanoseconds of kernel time. */
-const remembered = 10e9
+/**
+ * An exited process is remembered this long, for what comes late of its orphans and of those that signal it; nanoseconds of
+ * kernel time. The kernel itself names another parent from its exit on. Each takes some 2 KB: ten seconds were 40 MiB in a storm.
+ */
+const remembered = 1e9
 
 /** `needless`: nobody wants events of this type, so that none need be made. */
 export function createProcessTable(

@@ -1,9 +1,9 @@
 /** `nightjar doctor`: what this machine allows, line by line, and what to do about what it doesn't. */
 import { existsSync } from 'node:fs'
-import type { KubeConfig } from '@kubernetes/client-node'
-import { CoreV1Api } from '@kubernetes/client-node'
 import { allOf } from '../../bpf/interest.ts'
 import { tracepointsOf } from '../../bpf/tracepoints.ts'
+import { openApiServer } from '../../enrich/api-server.ts'
+import type { ClusterAccess } from '../../enrich/cluster-access.ts'
 import { kubernetesFrom } from '../../enrich/kubernetes.ts'
 import { eventTypes } from '../event.ts'
 import { createKernelProgram } from '../kernel-program.ts'
@@ -73,6 +73,9 @@ async function trial(): Promise<Check> {
   }
 }
 
+/** Milliseconds. */
+const answerWithin = 5_000
+
 async function apiServer(): Promise<Check> {
   const name = 'Kubernetes'
   try {
@@ -90,17 +93,15 @@ const standalone = () =>
     ? 'none configured, though this looks like a node: set KUBECONFIG, or run as the DaemonSet'
     : 'none configured: standalone'
 
-async function podsOf(kubeConfig: KubeConfig, nodeName: string): Promise<string> {
-  const server = kubeConfig.getCurrentCluster()?.server
+async function podsOf(access: ClusterAccess, nodeName: string): Promise<string> {
+  const server = access.getCurrentCluster()?.server
+  const api = openApiServer(access)
   try {
-    const api = kubeConfig.makeApiClient(CoreV1Api)
-    const { items } = await api.listPodForAllNamespaces({
-      fieldSelector: `spec.nodeName=${nodeName}`,
-      timeoutSeconds: 5,
-    })
-    return `${server}: ${items.length} pods of this node`
-  } catch (error) {
-    const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)
-    return `${server}: does not list pods: ${reason}`
+    const answer = await api.get('/api/v1/pods', { fieldSelector: `spec.nodeName=${nodeName}` }, answerWithin)
+    if ('refusal' in answer) return `${server}: does not list pods: ${answer.refusal.message}`
+    const { items } = answer.body as { items?: unknown[] | null }
+    return `${server}: ${items?.length ?? 0} pods of this node`
+  } finally {
+    api.close()
   }
 }

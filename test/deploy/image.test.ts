@@ -1,5 +1,5 @@
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -84,6 +84,20 @@ describe('deploy/Dockerfile and deploy/image make the same', () => {
   })
 })
 
+test('the types that the images are freed of are no part of what they run', () => {
+  for (const image of [withEngine, without]) expect(image).toContain('strip-types.ts')
+  const directory = mkdtempSync(join(tmpdir(), 'nightjar-stripped-'))
+  try {
+    cpSync(join(repository, 'sensor/duration.ts'), join(directory, 'duration.ts'))
+    execFileSync(process.execPath, ['--no-warnings', join(repository, 'deploy/strip-types.ts'), directory])
+    const stripped = readFileSync(join(directory, 'duration.ts'), 'utf8')
+    expect(stripped).not.toMatch(/: (string|number)\b/)
+    expect(stripped.split('\n').length).toBe(text('sensor/duration.ts').split('\n').length)
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+})
+
 test('the Dockerfile is of no one architecture, pins what it is made from, and starts and asks without a shell', () => {
   expect(withEngine).not.toMatch(/x86|amd64|arm64|aarch64/)
   expect(withEngine.match(/^FROM .*/gm)?.map((line) => line.split(' ')[1])).toEqual(Array(2).fill(`$\{NODE_IMAGE}`))
@@ -91,6 +105,7 @@ test('the Dockerfile is of no one architecture, pins what it is made from, and s
     expect(JSON.parse(instruction)).toEqual(expect.arrayContaining([expect.any(String)]))
   expect(withEngine).toMatch(/^HEALTHCHECK /m)
   const [entryPoint, product] = ['deploy/nightjar', 'sensor/main.ts'].map((file) => text(file).split('\n')[0])
-  expect(entryPoint).toMatch(/^#!\/usr\/bin\/env (-S )?node\b/)
+  expect(entryPoint).toMatch(/^#!\/usr\/bin\/env -S ([A-Z_]+=\S+ )*node\b/)
   expect(entryPoint, 'the options that the product starts with elsewhere').toBe(product)
+  expect(entryPoint?.length, 'what Linux reads of a first line: BINPRM_BUF_SIZE').toBeLessThan(256)
 })
