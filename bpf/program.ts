@@ -24,6 +24,7 @@ const families: { fragment: string; wantedBy?: EventType[]; unless?(interests: r
   { fragment: 'cgroup' },
   { fragment: 'fork' },
   { fragment: 'exec' },
+  { fragment: 'replaced' },
   { fragment: 'exit' },
   { fragment: 'where', wantedBy: ['open', 'connect', 'chmod', 'chown', 'link', 'rename', 'unlink', 'mkdir'] },
   { fragment: 'connect', wantedBy: ['connect'] },

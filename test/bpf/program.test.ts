@@ -86,6 +86,7 @@ describe('only what a rule is on is watched', () => {
       'tracepoint:cgroup:cgroup_rmdir',
       'tracepoint:task:task_newtask',
       'tracepoint:sched:sched_process_exec',
+      'tracepoint:sched:sched_process_exec', // what was remembered of the program before is forgotten
       'tracepoint:sched:sched_process_exit',
     ])
   })
