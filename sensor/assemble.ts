@@ -215,7 +215,10 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
         }
         case 'exec': {
           const exec = execOf(record, take(record), toldPaths)
-          if (!exec.incomplete && (exec.path === undefined || exec.directory === undefined)) events.incomplete('exec')
+          const isLost = [exec.path, exec.directory].some(
+            (path, at) => path === undefined && (record.told & (1 << at)) !== 0,
+          )
+          if (isLost && !exec.incomplete) events.incomplete('exec') // else it is counted
           return events.act(exec)
         }
         case 'connect':

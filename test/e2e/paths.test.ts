@@ -58,3 +58,16 @@ kernelTest('the same file by two mounts, and seen from another root', async () =
     [1, 2, 3].flatMap(() => [at('a', 'program'), at('room', 'program')]),
   )
 })
+
+kernelTest(
+  'a file that has no path is no other one, whatever was told before: runc begins its containers from such a file',
+  async () => {
+    const seen = await executed(`exec unshare -m sh -ec '
+    : > room/file; mount --bind a/program room/file
+    exec 9< room/file; umount --lazy room/file; rm room/file
+    cd /
+    for i in 1 2 3; do /bin/true; /proc/self/fd/9; done'`)
+    const places = seen.filter(([, place]) => place === '/').map(([path]) => path?.replace(/^.*\/true$/, 'true'))
+    expect(places).toEqual([1, 2, 3].flatMap(() => ['true', undefined]))
+  },
+)

@@ -461,11 +461,10 @@ describe('a path is told in full once a second, and else by its key', () => {
     }
   })
 
-  test('the root is a path as any other', () => {
-    expect(paths({ ...full(1), directory: [] }, known(2)).paths).toEqual([
-      ['/usr/bin/env', '/'],
-      ['/usr/bin/env', '/'],
-    ])
+  test('the root has no key, and neither has a file without a path: nothing of it is lost', () => {
+    const heard = paths({ time: 1, path: [], directory: [] })
+    expect(heard.paths).toEqual([[undefined, '/']])
+    expect(heard.incomplete).toEqual([])
   })
 
   test('where the one that told it was lost, or came in part, it is absent and counted', () => {
