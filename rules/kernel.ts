@@ -21,7 +21,7 @@ const costs: Readonly<Record<Cost, string>> = {
     'a look-up for each connection, one event for each that is asked for, and a test for each packet: a send and receive takes 1.1 to 1.2 times as long',
   packets: 'a test for each packet, one event for each conversation: a send and receive takes 1.1 to 1.2 times as long',
   'look-up':
-    'a look-up for each open, one event for each that is asked for: open and close take 1.2 to 1.4 times as long',
+    'a look-up for each open, one event for each that is asked for: open and close take 1.4 to 2.2 times as long',
   'every open': 'an event for each of these opens: open and close take about 5 times as long',
 }
 
