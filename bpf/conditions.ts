@@ -24,3 +24,11 @@ export const conditionsOf = ({ changing = false, inContainer }: { changing?: boo
 /** All conditions in a table. */
 export const union = (table: ReadonlyMap<unknown, number>): number =>
   [...table.values()].reduce((all, one) => all | one, 0)
+
+export function addCondition<K>(table: Map<K, number>, key: K, condition: number): void {
+  table.set(key, (table.get(key) ?? 0) | condition)
+}
+
+/** What fills a table of the kernel side with this one. */
+export const entriesOf = (map: string, table: ReadonlyMap<unknown, number>): string[] =>
+  [...table].map(([key, condition]) => `@${map}[${key}] = ${condition};`)

@@ -6,7 +6,7 @@
  * connected to: the macro filter-peer decides that. `asksFor` is the rest of its decision in TypeScript.
  */
 import ipaddr from 'ipaddr.js'
-import { conditionOf, union } from './conditions.ts'
+import { addCondition, conditionOf, entriesOf, union } from './conditions.ts'
 import { nameKey } from './file-filter.ts'
 import type { Interest } from './interest.ts'
 import { isMultiCall, multiCallPrefix, multiCallPrograms } from './multi-call.ts'
@@ -50,7 +50,7 @@ export function connectFilter(interests: readonly Interest[]): ConnectFilter {
   const programsWithin = new Map<bigint, number>()
   const whole = { any: 0, unix: 0, upper: 0, deleted: 0 }
   const add = <K>(table: Map<K, number>, keys: Iterable<K>, condition: number) => {
-    for (const key of keys) table.set(key, (table.get(key) ?? 0) | condition)
+    for (const key of keys) addCondition(table, key, condition)
   }
   const keysOf = (names: ReadonlySet<string>) => [...names].map(nameKey)
   for (const { inContainer, addresses: places, ...interest } of interests) {
@@ -100,18 +100,16 @@ export function asksFor(filter: ConnectFilter, { to, program }: Connecting, cond
 
 /** What the fragments are made with; a table that is empty costs nothing. */
 export function connectTables(filter: ConnectFilter): { begin: string[]; constants: Record<string, number | bigint> } {
-  const entries = (map: string, table: ReadonlyMap<unknown, number>) =>
-    [...table].map(([key, condition]) => `@${map}[${key}] = ${condition};`)
   return {
     begin: [
       // A table that nothing was ever put into is none, to bpftrace.
       ...['connect_port[0]', 'connect_address[0, 0]', 'connect_program[0]', 'connect_within[0]'].map(
         (entry) => `@${entry} = 0;`,
       ),
-      ...entries('connect_port', filter.ports),
-      ...entries('connect_address', filter.addresses),
-      ...entries('connect_program', filter.programs),
-      ...entries('connect_within', filter.programsWithin),
+      ...entriesOf('connect_port', filter.ports),
+      ...entriesOf('connect_address', filter.addresses),
+      ...entriesOf('connect_program', filter.programs),
+      ...entriesOf('connect_within', filter.programsWithin),
     ],
     constants: {
       CONNECT_ANY: filter.any,

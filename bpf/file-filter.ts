@@ -5,7 +5,7 @@
  * name-key, which must agree with it): a look-up by number costs a third of one by text, and two names with one number
  * only make an interest wider. `sends` is the kernel's decision in TypeScript.
  */
-import { conditionOf, union } from './conditions.ts'
+import { addCondition, conditionOf, entriesOf, union } from './conditions.ts'
 import type { Interest } from './interest.ts'
 
 export interface FileFilter {
@@ -45,12 +45,12 @@ export function fileFilter(interests: readonly Interest[]): FileFilter {
     if (interest.outcome !== 'failure') {
       const kind = (['names', 'parents', 'within'] as const).find((one) => interest[one] !== undefined)
       if (kind === undefined) any |= condition
-      else for (const name of interest[kind] ?? []) add(tables[kind], nameKey(name), condition)
+      else for (const name of interest[kind] ?? []) addCondition(tables[kind], nameKey(name), condition)
     }
     if (interest.outcome !== 'success') {
       const paths = [...(interest.requested ?? [])]
       if (paths.length === 0 || paths.some((path) => !isLookedUp(path))) anyFailed |= condition
-      else for (const path of paths) add(requested, path, condition)
+      else for (const path of paths) addCondition(requested, path, condition)
     }
   }
   return { any, ...tables, anyFailed, requested }
@@ -58,10 +58,6 @@ export function fileFilter(interests: readonly Interest[]): FileFilter {
 
 const isLookedUp = (path: string) =>
   Buffer.byteLength(path) <= requestedMax && /^[\x20-\x7e]+$/.test(path) && !/["\\]/.test(path)
-
-function add<K>(table: Map<K, number>, key: K, condition: number): void {
-  table.set(key, (table.get(key) ?? 0) | condition)
-}
 
 /** Whether the kernel side sends an open that succeeded. `components`: the names in its path, from the root on. */
 export function sends(filter: FileFilter, components: readonly string[], conditions: number): boolean {
@@ -78,15 +74,13 @@ export const sendsFailed = (filter: FileFilter, requested: string, conditions: n
 
 /** What the fragment is made with: the tables, and the conditions in them, so that what is empty costs nothing. */
 export function tablesOf(filter: FileFilter): { begin: string[]; constants: Record<string, number> } {
-  const entries = (map: string, table: ReadonlyMap<bigint, number>) =>
-    [...table].map(([key, condition]) => `@${map}[${key}] = ${condition};`)
   return {
     begin: [
       // A table that nothing was ever put into is none, to bpftrace.
       ...['file_name[0]', 'file_parent[0]', 'file_within[0]', 'file_requested[""]'].map((entry) => `@${entry} = 0;`),
-      ...entries('file_name', filter.names),
-      ...entries('file_parent', filter.parents),
-      ...entries('file_within', filter.within),
+      ...entriesOf('file_name', filter.names),
+      ...entriesOf('file_parent', filter.parents),
+      ...entriesOf('file_within', filter.within),
       ...[...filter.requested].map(([path, condition]) => `@file_requested["${path}"] = ${condition};`),
     ],
     constants: {

@@ -106,6 +106,13 @@ function latency(seen: Seen, quantile: number): number {
   return Number.POSITIVE_INFINITY
 }
 
+/** Of connections in a loop: to one place, told once a second, and to two in turn, told each. */
+const connecting: Pick<Line, 'bare' | 'figures' | 'targets'> = {
+  bare: true,
+  figures: (seen) => ({ ...against(seen), ...perAct(seen), 'events sent': events(seen, 'connect') }),
+  targets: { 'processor, x bare': '<= 1.03', 'sensor, us': '<= 4' },
+}
+
 const everything: readonly Line[] = [
   {
     name: 'open',
@@ -135,17 +142,13 @@ const everything: readonly Line[] = [
     name: 'connect',
     what: 'connect on loopback, accept, close, in a loop',
     loads: [{ kind: 'connect', count: 40_000 }],
-    bare: true,
-    figures: (seen) => ({ ...against(seen), ...perAct(seen), 'events sent': events(seen, 'connect') }),
-    targets: { 'processor, x bare': '<= 1.03', 'sensor, us': '<= 4' },
+    ...connecting,
   },
   {
     name: 'turns',
     what: 'the same to two places in turn',
     loads: [{ kind: 'turns', count: 40_000 }],
-    bare: true,
-    figures: (seen) => ({ ...against(seen), ...perAct(seen), 'events sent': events(seen, 'connect') }),
-    targets: { 'processor, x bare': '<= 1.03', 'sensor, us': '<= 4' },
+    ...connecting,
   },
   {
     name: 'idle',

@@ -4,10 +4,9 @@ import { conditionsOf } from '../../bpf/conditions.ts'
 import { addressKey, asksFor, type Connecting, connectFilter } from '../../bpf/connect-filter.ts'
 import { createEngine } from '../../rules/engine.ts'
 import { interests } from '../../rules/interests.ts'
-import { readPacks } from '../../rules/pack.ts'
-import type { RuleSet } from '../../rules/rule.ts'
 import type { Event } from '../../sensor/event.ts'
 import { programName } from '../../sensor/shells.ts'
+import { rulesOn } from './rules-on.ts'
 
 const ips = ['10.0.0.1', '10.0.0.2', '169.254.169.254', 'fd00:ec2::254', '::1', '10.0.0.100']
 const ports = [22, 53, 443, 8443]
@@ -102,28 +101,14 @@ const rulesAndConnections = fc.array(connection, { minLength: 1, maxLength: 4 })
   }),
 )
 
-function rulesOf(conditions: unknown[], more: object = {}): RuleSet {
-  const rules = conditions.map((when, index) => ({
-    id: `rule-${index}`,
-    name: 'A rule',
-    on: ['connect'],
-    when,
-    severity: 'low',
-    message: 'm',
-    ...more,
-  }))
-  const { ruleSet, problems } = readPacks([{ file: 'test.json', value: { pack: 'test', version: '1', rules } }])
-  expect(problems).toEqual([])
-  return ruleSet
-}
 const filterOf = (when: object, more: object = {}) =>
-  connectFilter(interests(rulesOf([when], more).rules).get('connect') ?? [])
+  connectFilter(interests(rulesOn('connect', [when], more).rules).get('connect') ?? [])
 
 test('what the kernel would keep back, no rule matches: rules about connections, and those connections', () => {
   let [kept, matched] = [0, 0]
   fc.assert(
     fc.property(rulesAndConnections, ({ connections, conditions }) => {
-      const { rules } = rulesOf(conditions)
+      const { rules } = rulesOn('connect', conditions)
       const engine = createEngine({ rules, remarks: [] }, { onError() {}, onSuppressed() {} })
       const filter = connectFilter(interests(rules).get('connect') ?? [])
       for (const one of connections) {

@@ -4,9 +4,8 @@ import { conditionsOf } from '../../bpf/conditions.ts'
 import { fileFilter, nameKey, sends, sendsFailed } from '../../bpf/file-filter.ts'
 import { createEngine } from '../../rules/engine.ts'
 import { interests } from '../../rules/interests.ts'
-import { readPacks } from '../../rules/pack.ts'
-import type { RuleSet } from '../../rules/rule.ts'
 import type { Event } from '../../sensor/event.ts'
+import { rulesOn } from './rules-on.ts'
 
 /** Few names, that the rules and the files have in common; some share their first eight bytes, some their ends. */
 const names = [
@@ -141,25 +140,11 @@ const rulesAndOpens = fc.array(open, { minLength: 1, maxLength: 4 }).chain((open
   }),
 )
 
-function rulesOf(conditions: unknown[]): RuleSet {
-  const rules = conditions.map((when, index) => ({
-    id: `rule-${index}`,
-    name: 'A rule',
-    on: ['open'],
-    when,
-    severity: 'low',
-    message: 'm',
-  }))
-  const { ruleSet, problems } = readPacks([{ file: 'test.json', value: { pack: 'test', version: '1', rules } }])
-  expect(problems).toEqual([])
-  return ruleSet
-}
-
 test('what the kernel would keep back, no rule matches: rules about opens, and those opens', () => {
   let [kept, matched] = [0, 0]
   fc.assert(
     fc.property(rulesAndOpens, ({ opens, conditions }) => {
-      const { rules } = rulesOf(conditions)
+      const { rules } = rulesOn('open', conditions)
       const engine = createEngine({ rules, remarks: [] }, { onError() {}, onSuppressed() {} })
       const filter = fileFilter(interests(rules).get('open') ?? [])
       for (const one of opens) {
@@ -186,7 +171,7 @@ test('what the kernel would keep back, no rule matches: rules about opens, and t
 })
 
 describe('an interest is no wider than the rule says it', () => {
-  const filterOf = (when: object) => fileFilter(interests(rulesOf([when]).rules).get('open') ?? [])
+  const filterOf = (when: object) => fileFilter(interests(rulesOn('open', [when]).rules).get('open') ?? [])
   const reading = conditionsOf({ changing: false, inContainer: false })
   const writing = conditionsOf({ changing: true, inContainer: false })
   const inContainer = conditionsOf({ changing: false, inContainer: true })
