@@ -5,7 +5,7 @@
 
 /** The line before the text of a fragment, in the assembled program; that of a fragment without which nothing works. */
 export const heading = (fragment: string, needed: boolean) => `// ${needed ? '====' : '----'} ${fragment}`
-const headingLine = /^\/\/ (====|----) ([a-z-]+)$/
+const headingLine = /^\/\/ (====|----) ([a-z_-]+)$/
 
 /** Probes and what is done at them: the smallest that can be left out. */
 export interface Block {

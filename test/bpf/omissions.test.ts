@@ -1,4 +1,7 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { architectureOf } from '../../bpf/architecture.ts'
 import { allOf } from '../../bpf/interest.ts'
 import { blocksOf, nameOf, refusedBlock, without } from '../../bpf/omissions.ts'
 import { program } from '../../bpf/program.ts'
@@ -55,6 +58,12 @@ describe('what bpftrace refuses is found in what it says', () => {
 })
 
 describe('blocks', () => {
+  test('are counted as those of their own fragment', () => {
+    const fragments = readdirSync(join(import.meta.dirname, '../../bpf')).filter((file) => file.endsWith('.bt'))
+    const counted = blocksOf(program(all, undefined, architectureOf('x64'))).map(({ fragment }) => `${fragment}.bt`)
+    expect(new Set(counted)).toEqual(new Set(fragments))
+  })
+
   test('have names of their own', () => {
     const names = blocksOf(whole).map(nameOf)
     expect(new Set(names).size).toBe(names.length)
