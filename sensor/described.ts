@@ -42,8 +42,9 @@ export function describeParent(entry: Entry, { ppid, parentSockets, parentName }
   const named =
     parent.executable !== undefined ? parent : isNamed ? withProgram(parent, now) : ofProgram(parent, parentName)
   if (entry.parent && now === parent) entry.parent.described = named
-  const { listening: _, ...rest } = named
   const socket = parentSockets.find((socket) => socket.listening)
+  if (named === parent && !socket && !parent.listening) return
+  const { listening: _, ...rest } = named
   entry.ancestors = [{ ...rest, ...(socket && { listening: { port: socket.localPort } }) }, ...others]
 }
 

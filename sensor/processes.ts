@@ -31,12 +31,14 @@ export interface Entry extends Wired {
   /** Whether it has executed a program itself, and not only its parent before the fork. */
   execed: boolean
   /** It was not among those running at the last look. */
-  missed?: boolean
-  cgroup?: string
+  missed: boolean
+  cgroup: string | undefined
   /** Effective capabilities since its last exec. Ancestors are told without: forty names each would be most of an event. */
-  capabilities?: string[]
+  capabilities: string[] | undefined
   /** What its last event told of it: as long as nothing changes, its next one tells the same, by the same object. */
-  told?: { process: Process; described: ProcessBase; ancestors: ProcessBase[]; capabilities: string[] | undefined }
+  told:
+    | { process: Process; described: ProcessBase; ancestors: ProcessBase[]; capabilities: string[] | undefined }
+    | undefined
 }
 
 /** An event and where its process runs: what the enricher needs besides. */
@@ -88,12 +90,15 @@ export function createProcessTable(
       described,
       ancestors,
       execed: false,
-      connections: parent ? [...parent.connections] : [],
+      connections: parent ? parent.connections : [],
       stdio: parent ? parent.stdio : [],
       parentSockets: parent ? parent.parentSockets : [],
       parent: parent?.exited ? undefined : parent,
       exited: false,
-      ...(parent?.capabilities && { capabilities: parent.capabilities }),
+      missed: false,
+      cgroup: undefined,
+      capabilities: parent?.capabilities,
+      told: undefined,
     }
     entries.set(pid, entry)
     return entry
@@ -115,7 +120,9 @@ export function createProcessTable(
     own.has(pid) || (own.has(ppid) && executable?.name === 'bpftrace')
 
   const send = (type: EventType, time: number, entry: Entry, rest: Partial<Event> = {}) => {
-    if (isOwn(entry) || needless(type)) return
+    if (!isOwn(entry) && !needless(type)) tell(type, time, entry, rest)
+  }
+  const tell = (type: EventType, time: number, entry: Entry, rest: Partial<Event> = {}) => {
     const { described, cgroup } = entry
     const where = { pid: described.pid ?? 0, ...(cgroup !== undefined && { cgroupId: cgroup }) }
     emit({ type, time: clock.unix(time), process: processOf(entry), ...rest }, where)
@@ -130,7 +137,7 @@ export function createProcessTable(
   const end = (entry: Entry) => {
     entry.exited = true
     wiring.forget(entry)
-    delete entry.told
+    entry.told = undefined
     entry.parent = undefined // or a daemon that forks itself anew would drag all its past along
   }
 
@@ -201,8 +208,10 @@ export function createProcessTable(
         if (!entry || entry.exited) return
         end(entry)
         exited.push({ pid: act.pid, entry, time: act.time })
-        entry.described = { ...entry.described, exit_code: exitCode(act.code) }
-        send('exit', act.time, entry)
+        if (!isOwn(entry) && !needless('exit')) {
+          entry.described = { ...entry.described, exit_code: exitCode(act.code) }
+          tell('exit', act.time, entry)
+        }
         own.delete(act.pid) // its number may be another one's soon
         return
       }
