@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { offsetOf } from './btf.ts'
+import { mapKeys } from './numbers.ts'
 
 export interface Architecture {
   /** Macros under the names that the fragments call them by. */
@@ -134,7 +135,7 @@ const arm64 = (pageSize: number): Architecture => ({
 /** By Node's name of the architecture; `pageSize` in bytes, 4096 where that can't be known. */
 export function architectureOf(name: string, pageSize = 4096): Architecture {
   const architecture = name === 'arm64' ? arm64(pageSize) : x64
-  return { ...architecture, constants: { ...architecture.constants, ...layoutOf(undefined) } }
+  return { ...architecture, constants: { ...architecture.constants, ...layoutOf(undefined), ...rowsFor(2) } }
 }
 
 /** getauxval(3), include/uapi/linux/auxvec.h: pairs of words, a kind and its value. */
@@ -146,6 +147,23 @@ function pageSizeIn(vector: Buffer): number | undefined {
 }
 
 const types = '/sys/kernel/btf/vmlinux'
+const possible = '/sys/devices/system/cpu/possible'
+const longestRow = 32
+
+/**
+ * For what each processor puts off (macros/put-off.bt): how many rows, how long they are, a power of two; and how many steps
+ * the flush takes at a time, for which the verifier walks through some 800 instructions each.
+ */
+export function rowsFor(processors: number): Readonly<Record<string, number>> {
+  return {
+    CPUS: processors,
+    ROW: 2 ** Math.floor(Math.log2(Math.min(longestRow, mapKeys / processors))),
+    FLUSH_STEPS: Math.min(processors + 64, 640),
+  }
+}
+
+/** How many processors there can be: one more than the last number of a list such as `0-3,8-11`. */
+const processorsIn = (list: string) => Number(/(\d+)\s*$/.exec(list)?.[1] ?? 0) + 1
 
 /** Of this kernel, by its own types. Without them (bpftrace would find none either): as in kernels since 6.7. */
 export function layoutOf(btf: Buffer | undefined): Readonly<Record<string, number>> {
@@ -163,6 +181,7 @@ export function ownArchitecture(): Architecture {
   const pageSize = process.arch === 'arm64' ? pageSizeIn(readFileSync('/proc/self/auxv')) : undefined
   const architecture = architectureOf(process.arch, pageSize)
   const layout = layoutOf(existsSync(types) ? readFileSync(types) : undefined)
-  own = { ...architecture, constants: { ...architecture.constants, ...layout } }
+  const rows = existsSync(possible) ? rowsFor(processorsIn(readFileSync(possible, 'utf8'))) : {}
+  own = { ...architecture, constants: { ...architecture.constants, ...layout, ...rows } }
   return own
 }

@@ -48,3 +48,6 @@ export const ringOperations = {
 
 /** A set of numbers below 63 as bits. */
 export const bits = (numbers: readonly number[]): bigint => numbers.reduce((set, n) => set | (1n << BigInt(n)), 0n)
+
+/** How many keys each of the program's maps holds. */
+export const mapKeys = 16_384

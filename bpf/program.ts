@@ -8,7 +8,7 @@ import { sets, whereOf } from './conditions.ts'
 import { connectFilter, connectTables } from './connect-filter.ts'
 import { fileFilter, requestedMax, tablesOf } from './file-filter.ts'
 import type { Interest, Interests } from './interest.ts'
-import { bits, bpfCommands, newNamespaces, ringOperations } from './numbers.ts'
+import { bits, bpfCommands, mapKeys, newNamespaces, ringOperations } from './numbers.ts'
 import { heading } from './omissions.ts'
 import { limits, parts, type RecordName, records, sections } from './records.ts'
 import { fitting, type Tracepoints, within } from './tracepoints.ts'
@@ -61,7 +61,10 @@ const constants: Record<string, number | bigint> = {
   ...sections,
   ...limits,
   ...sets,
-  FLUSH_MS: 2,
+  FLUSH_MS: 3,
+  FLUSH_PATIENCE: 16,
+  FORK: 1,
+  EXIT: 2,
   FILTER_DEPTH: 20,
   KEY_STEPS: 64,
   KEY_FACTOR: 0x1e37_79b9_7f4a_7c15n, // odd, and without a pattern
@@ -71,6 +74,7 @@ const constants: Record<string, number | bigint> = {
   O_CREAT: 0o100,
   O_TRUNC: 0o1000,
   O_APPEND: 0o2000,
+  NO_DESCRIPTOR: 0xffff_ffff,
   AT_FDCWD: -100, // include/uapi/linux/fcntl.h
   AT_REMOVEDIR: 0x200,
   NAME_MAX: 255, // include/uapi/linux/limits.h
@@ -102,7 +106,7 @@ const constants: Record<string, number | bigint> = {
   DNS_PORT: 53,
   DNS_PORT_BE: 0x3500,
   EPHEMERAL_PORTS: 32768, // net.ipv4.ip_local_port_range begins here by default
-  TOLD_MAX: 12_000, // of the 16,384 that a map holds, see sensor/probe.ts
+  TOLD_MAX: mapKeys * 0.75,
   NEWS_NS: 1_000_000_000,
   NETLINK_ROUTE: 0, // include/uapi/linux/netlink.h
   NETLINK_SOCK_DIAG: 4,
@@ -200,14 +204,18 @@ export function program(
   return fitting(whole, within(architecture, tracepoints))
 }
 
-/** Replaces `{{emit record field=value ...}}` (see actorOf for `actor=`) and `{{macro name=value ...}}`, the latter recursively. */
+/**
+ * Replaces `{{emit record field=value ...}}` (see actorOf for `actor=`; `print` doesn't ask for a flush) and
+ * `{{macro name=value ...}}`, the latter recursively.
+ */
 function expand(text: string, file: string, architecture: Architecture): string {
   return text.replaceAll(
     /^( *)\{\{([a-z-]+)((?:[^{}]|\{[a-z]+\})*)\}\}/gm,
     (_, indent: string, name: string, rest: string) => {
-      if (name === 'emit') {
+      if (name === 'emit' || name === 'print') {
         const [record = '', ...fields] = split(rest)
-        return indent + emit(record, fields, file)
+        const told = name === 'print' ? '' : isPart(record) ? ' $parts = $parts + 1;' : ' @unsent = 1;'
+        return indent + printf(record, fields, file) + told
       }
       const body = split(rest).reduce(
         (body, argument) => {
@@ -221,7 +229,7 @@ function expand(text: string, file: string, architecture: Architecture): string 
   )
 }
 
-function emit(record: string, fields: string[], file: string): string {
+function printf(record: string, fields: string[], file: string): string {
   const layout = records[record as RecordName]
   if (!layout) throw new Error(`bpf/${file}: emit ${record}: no such record in records.ts`)
   const given = fields
@@ -232,15 +240,26 @@ function emit(record: string, fields: string[], file: string): string {
     throw new Error(
       `bpf/${file}: emit ${record}: fields ${given.map(([key]) => key)}; records.ts has ${Object.keys(layout.fields)}`,
     )
-  const formats = expected.map(([, kind]) => printed[kind])
-  const values = expected.map(([, kind], at) => (kind === 'words' ? words(given[at]?.[1] ?? '') : given[at]?.[1]))
-  return `printf("${layout.tag} ${formats.join(' ')}\\n", ${values.join(', ')});${isPart(record) ? ' $parts = $parts + 1;' : ' @unsent = 1;'}`
+  const formats = expected.flatMap(([, kind]) => (kind === 'lower' ? [] : printed[kind]))
+  const values = expected.flatMap(([, kind], at) => {
+    const [value = '', next = ''] = [given[at]?.[1], given[at + 1]?.[1]]
+    if (kind === 'lower') return []
+    if (kind === 'upper') return `((uint64)(${value}) << 32) | ((uint64)(${next}) & 0xffffffff)`
+    return kind === 'words' ? words(value) : value
+  })
+  return `printf("${layout.tag} ${formats.join(' ')}\\n", ${values.join(', ')});`
 }
 
 const wordsOfChunk = Array.from({ length: limits.CHUNK / 8 }, (_, at) => at)
 /** `$w` -> `$w0, $w1 ...`: see macros/words.bt. */
 const words = (name: string) => wordsOfChunk.map((at) => `${name}${at}`).join(', ')
-const printed = { number: '%lld', id: '%llu', words: wordsOfChunk.map(() => '%llx').join(' '), bytes: '%rh' }
+const printed = {
+  number: '%lld',
+  upper: '%llx',
+  id: '%llu',
+  words: wordsOfChunk.map(() => '%llx').join(' '),
+  bytes: '%rh',
+}
 
 /** `actor=$t`: the fields of a head record that say when it was, and which process of task `$t` did it. Expects $ts, $parts. */
 const actorOf = (task: string): [string, string][] => [

@@ -1,56 +1,73 @@
 /**
  * The records that the kernel side prints: one line each, a tag and then the fields in this order, separated by spaces.
  *
- * Numbers are decimal; a text is a row of words of 8 bytes, each the hex number that a little-endian machine reads there;
- * bytes are hex (bpftrace's %rh, which takes it ten times as long). Nothing a process controls is ever printed in another
+ * Numbers are decimal; two that have 32 bits and stand side by side, `upper` and `lower`, are one hex number, as bpftrace takes
+ * as long for each, however small; a text is a row of words of 8 bytes, each the hex number that a little-endian machine reads
+ * there; bytes are hex (bpftrace's %rh, which takes it ten times as long). Nothing a process controls is ever printed in another
  * way, so no argument, path or name can forge a field, a record or a line. The fragments name the fields they emit, the
  * assembler checks them against this table, and the decoder reads by it.
  *
  * A head record (exec, connect ...) ends its event. The parts that belong to it (text, socket ...) come before it on
  * the same CPU and carry the same time and tid; the head says how many there were, so that a lost one shows.
  */
-type Kind = 'number' | 'id' | 'words' | 'bytes'
+type Kind = 'number' | 'upper' | 'lower' | 'id' | 'words' | 'bytes'
 
-const part = { time: 'number', tid: 'number' } as const
-const head = { ...part, parts: 'number' } as const
-const actor = { ...head, pid: 'number', ppid: 'number', cgroup: 'id', uid: 'number', gid: 'number' } as const
-const peer = {
-  type: 'number',
-  family: 'number',
-  state: 'number',
-  local_port: 'number',
-  peer_port_be: 'number',
-  peer4: 'number',
-  peer6_0: 'number',
-  peer6_1: 'number',
-  peer6_2: 'number',
-  peer6_3: 'number',
+const actor = {
+  time: 'number',
+  tid: 'upper',
+  parts: 'lower',
+  pid: 'upper',
+  ppid: 'lower',
+  cgroup: 'id',
+  uid: 'upper',
+  gid: 'lower',
 } as const
-const socket = { ...part, at: 'number', ...peer } as const
+const peer = {
+  type: 'upper',
+  family: 'lower',
+  state: 'upper',
+  local_port: 'lower',
+  peer_port_be: 'upper',
+  peer4: 'lower',
+  peer6_0: 'upper',
+  peer6_1: 'lower',
+  peer6_2: 'upper',
+  peer6_3: 'lower',
+} as const
+const socket = { time: 'number', tid: 'upper', at: 'lower', ...peer } as const
 
 export const records = {
   text: {
     tag: 't',
-    fields: { ...part, section: 'number', index: 'number', length: 'number', at: 'number', bytes: 'words' },
+    fields: {
+      time: 'number',
+      tid: 'upper',
+      section: 'lower',
+      index: 'upper',
+      length: 'lower',
+      at: 'number',
+      bytes: 'words',
+    },
   },
   /** A name within a structure, whose address bpftrace doesn't tell. */
-  name: { tag: 'v', fields: { ...part, section: 'number', bytes: 'bytes' } },
+  name: { tag: 'v', fields: { time: 'number', tid: 'upper', section: 'lower', bytes: 'bytes' } },
   stdio_files: {
     tag: 'd',
     fields: {
-      ...part,
-      mode0: 'number',
+      time: 'number',
+      tid: 'upper',
+      mode0: 'lower',
       inode0: 'id',
-      device0: 'number',
-      node0: 'number',
-      mode1: 'number',
+      device0: 'upper',
+      node0: 'lower',
+      mode1: 'upper',
+      mode2: 'lower',
       inode1: 'id',
-      device1: 'number',
-      node1: 'number',
-      mode2: 'number',
+      device1: 'upper',
+      node1: 'lower',
       inode2: 'id',
-      device2: 'number',
-      node2: 'number',
+      device2: 'upper',
+      node2: 'lower',
     },
   },
   socket: { tag: 's', fields: socket },
@@ -58,29 +75,31 @@ export const records = {
   inode: {
     tag: 'n',
     fields: {
-      ...part,
-      mode: 'number',
+      time: 'number',
+      tid: 'upper',
+      mode: 'lower',
       inode: 'id',
-      device: 'number',
-      magic: 'number',
-      uid: 'number',
-      gid: 'number',
-      links: 'number',
-      upper: 'number',
+      device: 'upper',
+      magic: 'lower',
+      uid: 'upper',
+      gid: 'lower',
+      links: 'upper',
+      upper: 'lower',
     },
   },
   /** One end of a connection, or where a packet goes: addresses as the kernel has them, the port in host order. */
   address: {
     tag: 'a',
     fields: {
-      ...part,
-      family: 'number',
-      port: 'number',
-      ip4: 'number',
-      ip6_0: 'number',
-      ip6_1: 'number',
-      ip6_2: 'number',
-      ip6_3: 'number',
+      time: 'number',
+      tid: 'upper',
+      family: 'lower',
+      port: 'upper',
+      ip4: 'lower',
+      ip6_0: 'upper',
+      ip6_1: 'lower',
+      ip6_2: 'upper',
+      ip6_3: 'lower',
     },
   },
   exec: {
@@ -88,28 +107,28 @@ export const records = {
     fields: {
       ...actor,
       started: 'number',
-      links: 'number',
-      mode: 'number',
-      magic: 'number',
-      upper: 'number',
-      owner: 'number',
-      group: 'number',
-      real_uid: 'number',
-      real_gid: 'number',
+      links: 'upper',
+      mode: 'lower',
+      magic: 'upper',
+      upper: 'lower',
+      owner: 'upper',
+      group: 'lower',
+      real_uid: 'upper',
+      real_gid: 'lower',
       capabilities: 'id',
       ambient: 'id',
-      user_level: 'number',
+      user_level: 'upper',
       /**
        * Keys of the two paths, and which of them are not among the parts: told within the last second (bits: 1 the
        * executable's, 2 the directory's). A key of 0 is none.
        */
+      told: 'lower',
       path: 'id',
       directory: 'id',
-      told: 'number',
     },
   },
-  fork: { tag: 'F', fields: { time: 'number', pid: 'number', ppid: 'number', cgroup: 'id' } },
-  exit: { tag: 'X', fields: { time: 'number', pid: 'number', cgroup: 'id', code: 'number' } },
+  fork: { tag: 'F', fields: { time: 'number', pid: 'upper', ppid: 'lower', cgroup: 'id' } },
+  exit: { tag: 'X', fields: { time: 'number', pid: 'upper', code: 'lower' } },
   connect: { tag: 'C', fields: { ...actor, ...peer } },
   connect_to: { tag: 'A', fields: { ...actor, returned: 'number', type: 'number' } },
   datagram: { tag: 'D', fields: { ...actor, local_port: 'number' } },
@@ -153,7 +172,7 @@ export const records = {
   kill: { tag: 'K', fields: { ...actor, signal: 'number', target: 'number' } },
   syscall: { tag: 'Y', fields: { ...actor, call: 'number', returned: 'number' } },
   sensor: { tag: 'Z', fields: { time: 'number', pid: 'number', ppid: 'number' } },
-  cgroup: { tag: 'G', fields: { ...head, id: 'id' } },
+  cgroup: { tag: 'G', fields: { time: 'number', tid: 'upper', parts: 'lower', id: 'id' } },
   cgroup_removed: { tag: 'R', fields: { time: 'number', id: 'id' } },
   heartbeat: { tag: 'H', fields: { time: 'number' } },
 } as const satisfies Record<string, { tag: string; fields: Record<string, Kind> }>
@@ -170,7 +189,7 @@ export const parts = [
 ] as const satisfies (keyof typeof records)[]
 
 export type RecordName = keyof typeof records
-type ValueOf<K extends Kind> = K extends 'number' ? number : K extends 'id' ? string : Buffer
+type ValueOf<K extends Kind> = K extends 'number' | 'upper' | 'lower' ? number : K extends 'id' ? string : Buffer
 type Fields<N extends RecordName> = (typeof records)[N]['fields']
 
 /** One decoded record. `time` is CLOCK_MONOTONIC in nanoseconds; an `id` is a decimal string, as it may exceed 2^53. */

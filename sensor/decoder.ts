@@ -8,6 +8,8 @@ import { type KernelRecord, limits, type RecordOf, records } from '../bpf/record
 
 export interface DecoderEvents {
   record(record: KernelRecord): void
+  /** All that happened before this time of the kernel, in nanoseconds, stands in lines before this one (bpf/flush.bt). */
+  told(time: number): void
   /** bpftrace could not read its buffer in time: so many events were overwritten in the kernel. */
   lost(count: number): void
   /** A line that is neither. */
@@ -23,7 +25,7 @@ export interface Decoder {
 interface Layout {
   /** The record before its fields are read. Its copies have all properties in one order: V8 keeps one shape for them. */
   blank: Record<string, unknown>
-  fields: [name: string, kind: 'number' | 'id' | 'words' | 'bytes'][]
+  fields: [name: string, kind: 'number' | 'upper' | 'lower' | 'id' | 'words' | 'bytes'][]
 }
 
 /** By the first byte of a line, its tag. */
@@ -37,8 +39,8 @@ const layouts = new Map<number, Layout>(
 /** No record is longer: an exec, the one with most fields, is a tenth of it. Guards memory against a stream without newlines. */
 const longestLine = 16_384
 const newline = 0x0a
-/** What bpftrace says by itself, and the 0 of bpf/flush.bt. */
-const notices = /^(?:Attaching \d+ probes?\.\.\.|Attached \d+ probes?|0|)$/
+/** What bpftrace says by itself. */
+const notices = /^(?:Attaching \d+ probes?\.\.\.|Attached \d+ probes?|)$/
 /** printed by bpftrace itself (src/output.cpp, lost_events) */
 const lostNotice = /^Lost (\d+) events$/
 
@@ -50,6 +52,8 @@ export function createDecoder(events: DecoderEvents): Decoder {
   const line = (data: Buffer, start: number, end: number) => {
     const decoded = decode(data, start, end)
     if (decoded) return events.record(decoded)
+    const told = timeAlone(data, start, end)
+    if (told !== undefined) return events.told(told)
     const text = data.toString('latin1', start, end)
     const lost = lostNotice.exec(text)
     if (lost) return events.lost(Number(lost[1]))
@@ -105,15 +109,19 @@ function decode(data: Buffer, start: number, end: number): KernelRecord | undefi
   if (data[start] === textTag) return decodeText(data, end)
   const record = { ...layout.blank }
   for (const [name, kind] of layout.fields) {
-    if (cursor > end) return undefined
+    if (cursor > end && kind !== 'lower') return undefined
     const value =
       kind === 'number'
         ? integer(data, end)
-        : kind === 'id'
-          ? id(data, end)
-          : kind === 'words'
-            ? words(data, end)
-            : bytes(data, end)
+        : kind === 'upper'
+          ? pair(data, end)
+          : kind === 'lower'
+            ? lower
+            : kind === 'id'
+              ? id(data, end)
+              : kind === 'words'
+                ? words(data, end)
+                : bytes(data, end)
     if (value === undefined) return undefined
     record[name] = value
   }
@@ -123,13 +131,12 @@ function decode(data: Buffer, start: number, end: number): KernelRecord | undefi
 /** Most lines are texts: written out, they take half the time. */
 function decodeText(data: Buffer, end: number): RecordOf<'text'> | undefined {
   const time = integer(data, end)
-  const tid = integer(data, end)
-  const section = integer(data, end)
-  const index = integer(data, end)
-  const length = integer(data, end)
+  const tid = pair(data, end)
+  const section = lower
+  const index = pair(data, end)
+  const length = lower
   const at = integer(data, end)
-  if (time === undefined || tid === undefined || section === undefined) return undefined
-  if (index === undefined || length === undefined || at === undefined) return undefined
+  if (time === undefined || tid === undefined || index === undefined || at === undefined) return undefined
   const bytes = words(data, end)
   if (bytes === undefined || cursor !== end + 1) return undefined
   return { record: 'text', time, tid, section, index, length, at, bytes }
@@ -154,6 +161,41 @@ function integer(data: Buffer, end: number): number | undefined {
   cursor = at + 1
   if (digits > exactDigits) return Number(data.toString('latin1', start, at))
   return first === start ? value : -value
+}
+
+/** A line that is one number. */
+function timeAlone(data: Buffer, start: number, end: number): number | undefined {
+  cursor = start
+  const time = integer(data, end)
+  return cursor === end + 1 && time !== undefined && time >= 0 ? time : undefined
+}
+
+/** The lower one of the pair that was read last. */
+let lower = 0
+const lowerDigits = 8
+
+/** Two numbers of 32 bits, as one in hex: gives the upper one. */
+function pair(data: Buffer, end: number): number | undefined {
+  const start = cursor
+  let at = start
+  while (at < end && data[at] !== space) at++
+  if (at === start || at - start > 2 * lowerDigits) return undefined
+  const split = Math.max(start, at - lowerDigits)
+  const upper = hexNumber(data, start, split)
+  lower = hexNumber(data, split, at)
+  if (!(upper >= 0 && lower >= 0)) return undefined
+  cursor = at + 1
+  return upper
+}
+
+/** NaN where there is something else between. */
+function hexNumber(data: Buffer, start: number, end: number): number {
+  let value = 0
+  for (let at = start; at < end; at++) {
+    const digit = digitAt(data, at)
+    value = digit > 15 ? Number.NaN : value * 16 + digit
+  }
+  return value
 }
 
 /** Digits alone, as they stand there. */

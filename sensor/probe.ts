@@ -7,6 +7,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { constants, cpus } from 'node:os'
 import { createInterface } from 'node:readline'
+import { mapKeys } from '../bpf/numbers.ts'
 import type { KernelRecord } from '../bpf/records.ts'
 import { type Act, createAssembler } from './assemble.ts'
 import { createDecoder } from './decoder.ts'
@@ -38,6 +39,8 @@ export interface ProbeOptions {
     debug(about: object, text: string): void
   }
   onAct(act: Act): void
+  /** Whatever happened before this time of the kernel, in nanoseconds, has been told, where all CPUs share one buffer. */
+  onTold(time: number): void
   /** The kernel side is attached, for the first time or again. */
   onUp(pid: number): void
   onDown(): void
@@ -81,8 +84,8 @@ const bufferPages = (cpus: number) => Math.max(64, Math.min(2048, 2 ** Math.floo
 const environment = () => ({
   ...process.env,
   BPFTRACE_PERF_RB_PAGES: String(bufferPages(cpus().length)),
-  BPFTRACE_MAP_KEYS_MAX: '16384',
-  BPFTRACE_MAX_MAP_KEYS: '16384',
+  BPFTRACE_MAP_KEYS_MAX: String(mapKeys),
+  BPFTRACE_MAX_MAP_KEYS: String(mapKeys),
 })
 
 /** On kernels >= 5.11 BPF memory is no longer locked memory, and this is harmless. */
@@ -147,6 +150,7 @@ export function startProbe(options: ProbeOptions): Probe {
         newest = record.time
         assembler.push(record)
       },
+      told: options.onTold,
       lost(count) {
         lost += count
         options.onLoss('kernel_buffer', count)

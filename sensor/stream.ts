@@ -126,6 +126,7 @@ export function openStream(options: {
       window: orderWindow,
       now: () => Number(process.hrtime.bigint()),
       after: (ms, run) => globalThis.setTimeout(run, ms),
+      putOff: ({ act }) => act === 'fork' || act === 'exit',
     },
     (act) => {
       if (act.act === 'cgroup') enricher.cgroupMade(act.id, act.path)
@@ -170,12 +171,16 @@ export function openStream(options: {
       refused: kernelProgram.refused,
       log,
       onAct: (act) => tell.act(act),
+      onTold: order.told,
       onUp(pid) {
-        order.oneBuffer(readsOneBuffer(pid))
+        order.oneBuffer(successor === undefined && readsOneBuffer(pid))
         isUp(true)
         prime()
       },
-      onDown: () => isUp(false),
+      onDown() {
+        order.flush()
+        isUp(false)
+      },
       onGap: gap,
       onLoss(stage, count, type) {
         lostEvents += count
@@ -194,9 +199,14 @@ export function openStream(options: {
   let successor: Probe | undefined
   let stopped = false
 
+  const alone = () => {
+    successor = undefined
+    order.oneBuffer(readsOneBuffer(running.pid() ?? 0))
+  }
   /** Resolves when the new program tells; rejects, and the one before goes on, if it can't be attached. */
   const replace = async () => {
     const handover = createHandover<Act>(order.push)
+    order.oneBuffer(false) // but two, for a while
     // Whose it is must be known from its first act on.
     const next = { act: (act: Act) => (act.act === 'sensor' ? order.push(act) : handover.coming(act)) }
     telling.act = handover.leaving
@@ -205,17 +215,17 @@ export function openStream(options: {
       await successor.started
     } catch (error) {
       telling.act = order.push
+      alone()
       throw error
-    } finally {
-      if (stopped) await successor.stop()
     }
+    if (stopped) return await successor.stop()
     handover.at(Number(process.hrtime.bigint()) + handoverAfter * 1e6)
     await setTimeout(handoverAfter + lastLines)
     await running.stop()
     next.act = order.push
     telling = next
     running = successor
-    successor = undefined
+    alone()
   }
 
   return {

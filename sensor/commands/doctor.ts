@@ -47,6 +47,7 @@ async function trial(): Promise<Check> {
     startLimit: patience,
     log: quiet,
     onAct: nothing,
+    onTold: nothing,
     onUp: nothing,
     onDown: nothing,
     onGap: nothing,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { architectureOf } from '../../bpf/architecture.ts'
+import { architectureOf, rowsFor } from '../../bpf/architecture.ts'
 import { allOf } from '../../bpf/interest.ts'
+import { mapKeys } from '../../bpf/numbers.ts'
 import { program } from '../../bpf/program.ts'
 import { eventTypes } from '../../sensor/event.ts'
 
@@ -77,4 +78,13 @@ describe('calls of 32-bit programs are told apart, and read, by their own number
     expect(blocks('arm64')).toContain('/ (curtask->thread_info.flags & 0x400000) != 0 /')
     expect(blocks('arm64')).toContain('$call != 322')
   })
+})
+
+test('the rows of all processors fit into a map, and each is a power of two', () => {
+  for (const processors of [1, 2, 3, 64, 96, 511, 512, 1024, 4096, 8192]) {
+    const { CPUS = 0, ROW = 0 } = rowsFor(processors)
+    expect(CPUS).toBe(processors)
+    expect(CPUS * ROW).toBeLessThanOrEqual(mapKeys)
+    expect(Number.isInteger(Math.log2(ROW)), String(ROW)).toBe(true)
+  }
 })

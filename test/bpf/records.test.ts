@@ -25,3 +25,13 @@ test('a part carries the time and the thread of its head, a head how many parts 
 test('every record begins with its time', () => {
   for (const [name, { fields }] of table) expect(Object.entries<string>(fields)[0], name).toEqual(['time', 'number'])
 })
+
+test('two numbers that are printed as one stand side by side', () => {
+  for (const [name, { fields }] of table) {
+    const kinds = Object.values<string>(fields)
+    for (const [at, kind] of kinds.entries()) {
+      if (kind === 'upper') expect(kinds[at + 1], name).toBe('lower')
+      if (kind === 'lower') expect(kinds[at - 1], name).toBe('upper')
+    }
+  }
+})

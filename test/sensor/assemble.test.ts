@@ -262,7 +262,7 @@ test('who acted is told with the act', () => {
 test('forks, exits, removed cgroups and heartbeats are whole in one line', () => {
   const { acts, heartbeats } = assembled([
     line('fork', { time: 1, pid: 2, ppid: 3, cgroup: '4' }),
-    line('exit', { time: 5, pid: 2, cgroup: '4', code: 256 }),
+    line('exit', { time: 5, pid: 2, code: 256 }),
     line('cgroup_removed', { time: 6, id: '4' }),
     line('heartbeat', { time: 7 }),
   ])

@@ -7,13 +7,16 @@ export interface Decoded {
   records: KernelRecord[]
   lost: number[]
   rejected: string[]
+  /** Times up to which all was told. */
+  told: number[]
 }
 
 /** Decodes the pieces of one stream and its end. */
 export function decoded(pieces: Iterable<string | Uint8Array>): Decoded {
-  const heard: Decoded = { records: [], lost: [], rejected: [] }
+  const heard: Decoded = { records: [], lost: [], rejected: [], told: [] }
   const decoder = createDecoder({
     record: (record) => heard.records.push(record),
+    told: (time) => heard.told.push(time),
     lost: (count) => heard.lost.push(count),
     reject: (line) => heard.rejected.push(line),
   })

@@ -22,13 +22,14 @@ type Fields<N extends RecordName> = Omit<RecordOf<N>, 'record'>
 export function line<N extends RecordName>(record: N, fields: Fields<N>, { spaced }: Printing = plain): string {
   const layout = records[record]
   const values = fields as Record<string, string | number | Uint8Array>
-  const words = Object.entries<string>(layout.fields).map(([name, kind]) =>
-    kind === 'bytes'
-      ? hex(values[name] as Uint8Array, spaced)
-      : kind === 'words'
-        ? inWords(values[name] as Uint8Array)
-        : String(values[name]),
-  )
+  const kinds = Object.entries<string>(layout.fields)
+  const words = kinds.flatMap(([name, kind], at) => {
+    const [value, next] = [values[name], values[kinds[at + 1]?.[0] ?? '']]
+    if (kind === 'lower') return []
+    if (kind === 'upper') return ((BigInt(Number(value)) << 32n) | BigInt(Number(next))).toString(16)
+    if (kind === 'bytes') return hex(value as Uint8Array, spaced)
+    return kind === 'words' ? inWords(value as Uint8Array) : String(value)
+  })
   return `${layout.tag} ${words.join(' ')}\n`
 }
 

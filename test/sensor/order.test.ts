@@ -11,12 +11,12 @@ const window = 5
 const millisecond = 1e6
 
 /** An order with a clock that the test moves; timers run as the clock passes them. */
-function orderWithClock() {
+function orderWithClock(options: { putOff?(item: Item): boolean } = {}) {
   const emitted: Item[] = []
   const timers: { at: number; run: () => void }[] = []
   let now = 1e12
   const order = createOrder<Item>(
-    { window, now: () => now, after: (ms, run) => timers.push({ at: now + ms * millisecond, run }) },
+    { window, now: () => now, after: (ms, run) => timers.push({ at: now + ms * millisecond, run }), ...options },
     (item) => emitted.push(item),
   )
   const advance = (nanoseconds: number) => {
@@ -90,14 +90,49 @@ test('once acts come late, all that come no later than they did are in order', (
   )
 })
 
-test('where all CPUs share one buffer an act waits for a millisecond, however late others came', () => {
-  const { order, emitted, advance, now } = orderWithClock()
-  order.oneBuffer(true)
-  order.push(at(now() - 500 * millisecond, 'late'))
-  order.push(at(now() - 100 * millisecond, 'late as well'))
-  order.push(at(now(), 'on time'))
-  advance(2 * millisecond)
-  expect(emitted.map(({ name }) => name)).toEqual(['late', 'late as well', 'on time'])
+describe('where all CPUs share one buffer', () => {
+  test('what all has been told of comes out, in the order of its time, and nothing else', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(1000)), fc.nat(1000), (times, until) => {
+        const { order, emitted, advance } = orderWithClock()
+        order.oneBuffer(true)
+        for (const time of times) order.push(at(time))
+        advance(20 * window * millisecond)
+        expect(emitted).toEqual([])
+        order.told(until)
+        expect(emitted.map(({ time }) => time)).toEqual(times.filter((time) => time <= until).toSorted((a, b) => a - b))
+        order.flush()
+        expect(emitted).toHaveLength(times.length)
+      }),
+    )
+  })
+
+  test('an act is not waited for by the clock: nothing is scheduled', () => {
+    const { order, timers, now } = orderWithClock()
+    order.oneBuffer(true)
+    order.push(at(now()))
+    expect(timers()).toBe(0)
+  })
+
+  test('and they no longer do, acts wait for the window again, those that came before as well', () => {
+    const { order, emitted, advance, now } = orderWithClock()
+    order.oneBuffer(true)
+    order.push(at(now()))
+    order.oneBuffer(false)
+    order.told(now())
+    expect(emitted).toEqual([])
+    advance(2 * window * millisecond)
+    expect(emitted).toHaveLength(1)
+  })
+})
+
+test('an act that is put off by design has no other wait for it longer than the window', () => {
+  const { order, emitted, advance, now } = orderWithClock({ putOff: ({ name }) => name === 'exit' })
+  order.push(at(now() - 10 * window * millisecond, 'exit'))
+  advance(2 * window * millisecond)
+  order.push(at(now(), 'exec'))
+  advance(2 * window * millisecond)
+  expect(emitted.map(({ name }) => name)).toEqual(['exit', 'exec'])
 })
 
 test('flush sends all that waits, in order, at once', () => {

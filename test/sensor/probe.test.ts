@@ -49,6 +49,7 @@ test.skipIf(process.platform !== 'linux' || (!hasPython && process.env.CI !== 't
         command,
         log: quiet,
         onAct: nothing,
+        onTold: nothing,
         onUp: (pid) => pids.push(pid),
         onDown: nothing,
         onGap: resolve,

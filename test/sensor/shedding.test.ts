@@ -37,7 +37,7 @@ for (let made = 0; made < ${opens}; made += 100) {
   put(at(${JSON.stringify(open)}.repeat(100) + ${JSON.stringify(exec)}, time))
 }
 let count = 0
-setInterval(() => put(at('H TIME\\n' + ${JSON.stringify(later)}.replace('PARENT', ++count), now())), 20)
+setInterval(() => put(at('H TIME\\n' + ${JSON.stringify(later)}.replace('PARENT', (++count).toString(16).padStart(8, '0')), now())), 20)
 `
 
 /** Lines with their time left open. */
@@ -52,7 +52,7 @@ describe('a sensor that can not keep up', () => {
   const command = join(directory, 'bpftrace')
   beforeAll(() => {
     const exec = timeless(execLines({ pid: pidOfExecs, args: ['true'] }, plain))
-    writeFileSync(command, flood(openBy(1), exec, openBy(pidOfLater, 77).replace(' 77 ', ' PARENT ')))
+    writeFileSync(command, flood(openBy(1), exec, openBy(pidOfLater, 0x77).replace('00000077 ', 'PARENT ')))
     chmodSync(command, 0o755)
   })
   afterAll(() => rmSync(directory, { recursive: true }))
@@ -75,6 +75,7 @@ describe('a sensor that can not keep up', () => {
         // The consumer that is too slow: 10,000 acts a second.
         for (const until = performance.now() + 0.1; performance.now() < until; );
       },
+      onTold() {},
       onUp() {},
       onDown() {},
       onGap(found) {
