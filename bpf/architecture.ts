@@ -149,17 +149,15 @@ function pageSizeIn(vector: Buffer): number | undefined {
 const types = '/sys/kernel/btf/vmlinux'
 const possible = '/sys/devices/system/cpu/possible'
 const longestRow = 32
+const mostSteps = 640
 
 /**
  * For what each processor puts off (macros/put-off.bt): how many rows, how long they are, a power of two; and how many steps
- * the flush takes at a time, for which the verifier walks through some 800 instructions each.
+ * the flush takes in one turn, for which the verifier walks through some 600 instructions each.
  */
 export function rowsFor(processors: number): Readonly<Record<string, number>> {
-  return {
-    CPUS: processors,
-    ROW: 2 ** Math.floor(Math.log2(Math.min(longestRow, mapKeys / processors))),
-    FLUSH_STEPS: Math.min(processors + 64, 640),
-  }
+  const row = 2 ** Math.floor(Math.log2(Math.min(longestRow, mapKeys / processors)))
+  return { CPUS: processors, ROW: row, FLUSH_STEPS: Math.min(processors * (row + 1), mostSteps) }
 }
 
 /** How many processors there can be: one more than the last number of a list such as `0-3,8-11`. */

@@ -63,6 +63,7 @@ const constants: Record<string, number | bigint> = {
   ...sets,
   FLUSH_MS: 3,
   FLUSH_PATIENCE: 16,
+  FLUSH_MARGIN: 200_000,
   FORK: 1,
   EXIT: 2,
   FILTER_DEPTH: 20,
