@@ -62,8 +62,7 @@ export function createOrder<T extends { time: number }>(
       // Nearly always the newest: look from the end.
       let at = waiting.length
       while (at > 0 && (waiting[at - 1]?.time ?? 0) > item.time) at--
-      if (at === waiting.length) waiting.push(item)
-      else waiting.splice(at, 0, item)
+      waiting.splice(at, 0, item)
       schedule()
     },
     told(time) {

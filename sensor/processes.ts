@@ -119,8 +119,9 @@ export function createProcessTable(
   const isOwn = ({ described: { pid = 0, ppid = 0, executable } }: Entry) =>
     own.has(pid) || (own.has(ppid) && executable?.name === 'bpftrace')
 
+  const isSent = (type: EventType, entry: Entry) => !isOwn(entry) && !needless(type)
   const send = (type: EventType, time: number, entry: Entry, rest: Partial<Event> = {}) => {
-    if (!isOwn(entry) && !needless(type)) tell(type, time, entry, rest)
+    if (isSent(type, entry)) tell(type, time, entry, rest)
   }
   const tell = (type: EventType, time: number, entry: Entry, rest: Partial<Event> = {}) => {
     const { described, cgroup } = entry
@@ -208,7 +209,7 @@ export function createProcessTable(
         if (!entry || entry.exited) return
         end(entry)
         exited.push({ pid: act.pid, entry, time: act.time })
-        if (!isOwn(entry) && !needless('exit')) {
+        if (isSent('exit', entry)) {
           entry.described = { ...entry.described, exit_code: exitCode(act.code) }
           tell('exit', act.time, entry)
         }
