@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { offsetOf } from './btf.ts'
+import { sets } from './conditions.ts'
 import { mapKeys } from './numbers.ts'
 
 export interface Architecture {
@@ -36,6 +37,7 @@ const x64: Architecture = {
     THREAD_SIZE: 16384, // arch/x86/include/asm/page_64_types.h
     USER_CS: 0x33, // of 64-bit programs
     USER32_CS: 0x23, // of 32-bit ones, arch/x86/include/asm/segment.h
+    USER_DS: 0x2b,
     COMPAT_CALL: compatCall.x64,
     // An x32 call (__X32_SYSCALL_BIT), whose end neither a tracepoint nor a function of its own shows; and the lchown, fchown and
     // chown with 16 bits of 32-bit programs, which compat.ts leaves out, and whose numbers elsewhere are of no call on names.
@@ -135,7 +137,8 @@ const arm64 = (pageSize: number): Architecture => ({
 /** By Node's name of the architecture; `pageSize` in bytes, 4096 where that can't be known. */
 export function architectureOf(name: string, pageSize = 4096): Architecture {
   const architecture = name === 'arm64' ? arm64(pageSize) : x64
-  return { ...architecture, constants: { ...architecture.constants, ...layoutOf(undefined), ...rowsFor(2) } }
+  const constants = { ...architecture.constants, ...layoutOf(undefined), ...rowsFor(2), OUTSIDE: sets.ON_HOST }
+  return { ...architecture, constants }
 }
 
 /** getauxval(3), include/uapi/linux/auxvec.h: pairs of words, a kind and its value. */
@@ -166,10 +169,19 @@ const processorsIn = (list: string) => Number(/(\d+)\s*$/.exec(list)?.[1] ?? 0) 
 /** Of this kernel, by its own types. Without them (bpftrace would find none either): as in kernels since 6.7. */
 export function layoutOf(btf: Buffer | undefined): Readonly<Record<string, number>> {
   return {
+    // d_iname, or d_shortname since 6.14: where a dentry keeps a short name.
+    DENTRY_ROOM: (btf && (offsetOf(btf, 'dentry', 'd_iname') ?? offsetOf(btf, 'dentry', 'd_shortname'))) ?? 56,
     // cap_effective is a structure, whose only member is a number since 6.3 and was an array before. cap_ambient is 16 on.
     CRED_EFFECTIVE: (btf && offsetOf(btf, 'cred', 'cap_effective')) ?? 64,
   }
 }
+
+/** cgroups(7): lines of hierarchy:controllers:path. Hierarchy 0 is version 2; one without a controller limits nothing. */
+const cgroups = '/proc/self/cgroup'
+
+/** Whether control groups of version 1 limit anything here. */
+export const usesVersion1 = (hierarchies = existsSync(cgroups) ? readFileSync(cgroups, 'utf8') : ''): boolean =>
+  /^[1-9]\d*:(?!name=)[^:]+:/m.test(hierarchies)
 
 let own: Architecture | undefined
 
@@ -180,6 +192,8 @@ export function ownArchitecture(): Architecture {
   const architecture = architectureOf(process.arch, pageSize)
   const layout = layoutOf(existsSync(types) ? readFileSync(types) : undefined)
   const rows = existsSync(possible) ? rowsFor(processorsIn(readFileSync(possible, 'utf8'))) : {}
-  own = { ...architecture, constants: { ...architecture.constants, ...layout, ...rows } }
+  // What can hold outside of the cgroups (v2) that look like a container's: see macros/cgroup-kind.bt.
+  const OUTSIDE = usesVersion1() ? sets.ANYWHERE : sets.ON_HOST
+  own = { ...architecture, constants: { ...architecture.constants, ...layout, ...rows, OUTSIDE } }
   return own
 }

@@ -78,6 +78,7 @@ const constants: Record<string, number | bigint> = {
   NO_DESCRIPTOR: 0xffff_ffff,
   AT_FDCWD: -100, // include/uapi/linux/fcntl.h
   AT_REMOVEDIR: 0x200,
+  NAME_INSIDE: 32, // DNAME_INLINE_LEN, include/linux/dcache.h, was 32 and is 40
   NAME_MAX: 255, // include/uapi/linux/limits.h
   EPERM: 1, // include/uapi/asm-generic/errno-base.h
   S_IFMT: 0o170000, // include/uapi/linux/stat.h

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { architectureOf, rowsFor } from '../../bpf/architecture.ts'
+import { architectureOf, rowsFor, usesVersion1 } from '../../bpf/architecture.ts'
 import { allOf } from '../../bpf/interest.ts'
 import { mapKeys } from '../../bpf/numbers.ts'
 import { program } from '../../bpf/program.ts'
@@ -87,4 +87,10 @@ test('the rows of all processors fit into a map, and each is a power of two', ()
     expect(CPUS * ROW).toBeLessThanOrEqual(mapKeys)
     expect(Number.isInteger(Math.log2(ROW)), String(ROW)).toBe(true)
   }
+})
+
+test('control groups of version 1 are in use where one has a controller', () => {
+  expect(usesVersion1('4:memory:/\n0::/\n')).toBe(true)
+  expect(usesVersion1('0::/user.slice\n')).toBe(false)
+  expect(usesVersion1('1:name=systemd:/user.slice\n0::/user.slice\n')).toBe(false)
 })
