@@ -43,6 +43,11 @@ const newline = 0x0a
 const notices = /^(?:Attaching \d+ probes?\.\.\.|Attached \d+ probes?|)$/
 /** printed by bpftrace itself (src/output.cpp, lost_events) */
 const lostNotice = /^Lost (\d+) events$/
+/** How many events a line says that the kernel's buffer had no room for; undefined if it says nothing of it. */
+export const lostIn = (line: string): number | undefined => {
+  const [, count] = lostNotice.exec(line) ?? []
+  return count === undefined ? undefined : Number(count)
+}
 
 export function createDecoder(events: DecoderEvents): Decoder {
   let rest: Buffer = Buffer.alloc(0)
@@ -55,8 +60,8 @@ export function createDecoder(events: DecoderEvents): Decoder {
     const told = timeAlone(data, start, end)
     if (told !== undefined) return events.told(told)
     const text = data.toString('latin1', start, end)
-    const lost = lostNotice.exec(text)
-    if (lost) return events.lost(Number(lost[1]))
+    const lost = lostIn(text)
+    if (lost !== undefined) return events.lost(lost)
     if (!notices.test(text)) events.reject(text)
   }
 

@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline'
 import { mapKeys } from '../bpf/numbers.ts'
 import type { KernelRecord } from '../bpf/records.ts'
 import { type Act, createAssembler } from './assemble.ts'
-import { createDecoder } from './decoder.ts'
+import { createDecoder, lostIn } from './decoder.ts'
 import type { EventType } from './event.ts'
 import { endOf } from './proc.ts'
 import { createShedding, shedInWords } from './shedding.ts'
@@ -88,7 +88,10 @@ const environment = () => ({
   BPFTRACE_MAX_MAP_KEYS: String(mapKeys),
 })
 
-/** On kernels >= 5.11 BPF memory is no longer locked memory, and this is harmless. */
+/**
+ * On kernels >= 5.11 BPF memory is no longer locked memory, and this is harmless. Not kept back by --no-warnings: 0.17 says
+ * nothing of lost events then.
+ */
 const harmless = /couldn't set RLIMIT_MEMLOCK|Addrspace mismatch/
 
 export function startProbe(options: ProbeOptions): Probe {
@@ -145,16 +148,17 @@ export function startProbe(options: ProbeOptions): Probe {
         rejected = 0
       },
     })
+    const lostInKernel = (count: number) => {
+      lost += count
+      options.onLoss('kernel_buffer', count)
+    }
     const decoder = createDecoder({
       record(record) {
         newest = record.time
         assembler.push(record)
       },
       told: options.onTold,
-      lost(count) {
-        lost += count
-        options.onLoss('kernel_buffer', count)
-      },
+      lost: lostInKernel,
       reject(line) {
         rejected++
         options.onLoss('decoder', 1)
@@ -190,6 +194,9 @@ export function startProbe(options: ProbeOptions): Probe {
     })
     createInterface(bpftrace.stderr).on('line', (line) => {
       if (line === '' || harmless.test(line)) return
+      // Among its records until 0.23, here in 0.27.
+      const count = lostIn(line)
+      if (count !== undefined) return lostInKernel(count)
       stderr.push(line)
       if (stderr.length > stderrKept) stderr.shift()
       log.debug({ line }, 'bpftrace')
