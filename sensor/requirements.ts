@@ -1,8 +1,9 @@
 /** What the sensor needs of a machine, checked one by one, each with its remedy. */
 import { execFile } from 'node:child_process'
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, readFileSync, statfsSync } from 'node:fs'
 import { release } from 'node:os'
 import { promisify } from 'node:util'
+import { filesystemOf } from './filesystem.ts'
 
 export interface Check {
   name: string
@@ -13,14 +14,16 @@ export interface Check {
 }
 
 const run = promisify(execFile)
-const tracefs = '/sys/kernel/tracing'
+/** Where the kernel says so of itself. */
+const usual = { tracefs: '/sys/kernel/tracing', paranoid: '/proc/sys/kernel/perf_event_paranoid' }
 const btf = '/sys/kernel/btf/vmlinux'
 /** include/uapi/linux/capability.h */
 const capabilities = { CAP_SYS_ADMIN: 21n, CAP_PERFMON: 38n, CAP_BPF: 39n }
 const oldestBpftrace = [0, 17]
 
 /** The checks, in the order in which a person would mend them. Never throws. */
-export async function checks(): Promise<Check[]> {
+export async function checks(elsewhere: Partial<typeof usual> = {}): Promise<Check[]> {
+  const { tracefs, paranoid } = { ...usual, ...elsewhere }
   if (process.platform !== 'linux')
     return [
       {
@@ -30,7 +33,9 @@ export async function checks(): Promise<Check[]> {
         remedy: 'the kernel probes are for Linux; use a Linux machine or virtual machine',
       },
     ]
-  return [kernel(), privileges(), kernelTypes(), tracepoints(), lockdown(), await bpftrace(), cgroups()]
+  const found = [kernel(), privileges(), kernelTypes(), tracepoints(tracefs), lockdown(), await bpftrace()]
+  const mayTry = found.every(({ ok }) => ok !== false)
+  return [...found, await perfEvents(paranoid, mayTry), cgroups()]
 }
 
 /** What is there, by the name of the check. Throws, with every remedy, if the probes can't work here. */
@@ -74,7 +79,7 @@ function kernelTypes(): Check {
   }
 }
 
-function tracepoints(): Check {
+function tracepoints(tracefs: string): Check {
   const name = 'tracefs'
   const remedy = `as root: mount -t tracefs tracefs ${tracefs}`
   try {
@@ -84,9 +89,22 @@ function tracepoints(): Check {
     // It is root's alone (mode 0700): for others that says nothing about whether it is mounted.
     if (error instanceof Error && 'code' in error && error.code === 'EACCES')
       return { name, ok: undefined, found: `${tracefs} is closed to this user` }
+    // security/lockdown, fs/tracefs/inode.c: with `confidentiality` it is made without a file in it. Where lockdown itself
+    // shows, /sys/kernel/security, is seldom mounted in a container.
+    if (isTracefs(tracefs)) return { name, ok: false, found: `an empty tracefs at ${tracefs}`, remedy: lockdownRemedy }
     return { name, ok: false, found: `no tracepoints under ${tracefs}`, remedy }
   }
 }
+
+function isTracefs(directory: string): boolean {
+  try {
+    return filesystemOf(statfsSync(directory).type) === 'tracefs'
+  } catch {
+    return false
+  }
+}
+
+const lockdownRemedy = 'boot with lockdown=integrity or without it: confidentiality forbids BPF to read the kernel'
 
 /** security/lockdown: `confidentiality` refuses BPF reads of kernel memory. */
 function lockdown(): Check {
@@ -96,7 +114,7 @@ function lockdown(): Check {
     name: 'kernel lockdown',
     ok: level !== 'confidentiality',
     found: level,
-    remedy: 'boot with lockdown=integrity or without it: confidentiality forbids BPF to read the kernel',
+    remedy: lockdownRemedy,
   }
 }
 
@@ -109,6 +127,28 @@ async function bpftrace(): Promise<Check> {
     return { name: 'bpftrace', ok: recent, found: stdout.trim(), remedy: 'install bpftrace 0.17 or newer' }
   } catch {
     return { name: 'bpftrace', ok: false, found: 'none on PATH', remedy }
+  }
+}
+
+/**
+ * Above 2 the kernels of Debian (3 by default) and Ubuntu (4) refuse perf_event_open(2), by which all probes are attached, to
+ * whoever has not CAP_SYS_ADMIN; others give that number no meaning of its own (Documentation/admin-guide/sysctl/kernel.rst).
+ * Which one this is shows by trying.
+ */
+async function perfEvents(file: string, mayTry: boolean): Promise<Check> {
+  const level = existsSync(file) ? readFileSync(file, 'utf8').trim() : 'unknown'
+  const check = { name: 'perf events', found: `kernel.perf_event_paranoid ${level}` }
+  if (!mayTry || !(Number(level) > 2) || heldCapabilities().has('CAP_SYS_ADMIN')) return { ...check, ok: undefined }
+  try {
+    await run('bpftrace', ['-e', 'interval:ms:1 { exit(); }'])
+    return { ...check, ok: true }
+  } catch {
+    return {
+      ...check,
+      ok: false,
+      found: `${check.found}, and no CAP_SYS_ADMIN: this kernel lets nobody else attach probes`,
+      remedy: 'on the node: sysctl kernel.perf_event_paranoid=2; or give the process CAP_SYS_ADMIN',
+    }
   }
 }
 

@@ -1,13 +1,17 @@
-import { describe, expect, test } from 'vitest'
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
 import { checks, requirements } from '../../sensor/requirements.ts'
-import { kernelTest, nightjar, output } from '../e2e/sensor.ts'
+import { kernelTest, nightjar, output, root } from '../e2e/sensor.ts'
 import { asNobody, canBeNobody } from './nobody.ts'
 
 kernelTest('a machine that has all that the sensor needs has no remedy to take', async () => {
   const found = await checks()
   expect(found.filter(({ ok }) => ok === false)).toEqual([])
   expect(found.map(({ name }) => name)).toEqual([
-    ...['kernel', 'privileges', 'BTF', 'tracefs', 'kernel lockdown', 'bpftrace', 'cgroups'],
+    ...['kernel', 'privileges', 'BTF', 'tracefs', 'kernel lockdown', 'bpftrace', 'perf events', 'cgroups'],
   ])
   await requirements()
 })
@@ -21,10 +25,51 @@ kernelTest('doctor attaches the whole program for a moment, and exits 0', async 
   expect(lines.find(({ name }) => name === 'kernel probes')).toMatchObject({
     ok: true,
     found: expect.stringMatching(
-      /^through tracepoint(,kprobe)?, attached in [\d.]+ s(; not watched on this kernel: .*)?$/,
+      /^through tracepoint(,fentry|,kprobe)?, attached in [\d.]+ s(; not watched on this kernel: .*)?$/,
     ),
   })
   expect(code).toBe(0)
+})
+
+kernelTest(
+  'a tracefs without a file in it, as a kernel makes it that is locked down, need not be mounted again',
+  async () => {
+    // There are directories of tracefs that are empty, such as that of instances.
+    const found = await checks({ tracefs: '/sys/kernel/tracing/instances' })
+    expect(found.find(({ name }) => name === 'tracefs')).toMatchObject({
+      ok: false,
+      found: 'an empty tracefs at /sys/kernel/tracing/instances',
+      remedy: expect.stringContaining('lockdown=integrity'),
+    })
+  },
+)
+
+describe('where the kernel calls itself paranoid (kernel.perf_event_paranoid above 2)', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'nightjar-paranoid-'))
+  const file = join(directory, 'perf_event_paranoid')
+  writeFileSync(file, '3\n')
+  afterAll(() => rmSync(directory, { recursive: true }))
+
+  /** The check, as a process finds it that is left these capabilities. */
+  const perfEvents = async (...capabilities: string[]) => {
+    const script = `const { checks } = await import('${join(root, 'sensor/requirements.ts')}')
+      console.log(JSON.stringify((await checks({ paranoid: '${file}' })).find(({ name }) => name === 'perf events')))`
+    const left = ['-all', ...capabilities.map((one) => `+${one}`)].join()
+    const child = spawn('setpriv', [`--bounding-set=${left}`, process.execPath, '--eval', script])
+    return JSON.parse((await output(child)).stdout)
+  }
+  const found = 'kernel.perf_event_paranoid 3'
+
+  kernelTest('whether that means anything is tried', async () => {
+    const trial = spawn('setpriv', ['--bounding-set=-all,+bpf,+perfmon', 'bpftrace', '-e', 'interval:s:1 { exit(); }'])
+    const ok = (await output(trial)).code === 0
+    expect(await perfEvents('bpf', 'perfmon')).toMatchObject({ ok, found: expect.stringContaining(found) })
+  })
+
+  kernelTest('with SYS_ADMIN, or without what it takes in any case, there is nothing to try', async () => {
+    expect(await perfEvents('sys_admin')).toEqual({ name: 'perf events', found })
+    expect(await perfEvents('bpf')).toEqual({ name: 'perf events', found })
+  })
 })
 
 describe.skipIf(!canBeNobody)('an unprivileged user (needs root, to become one)', () => {
