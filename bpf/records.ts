@@ -174,6 +174,7 @@ export const records = {
   sensor: { tag: 'Z', fields: { time: 'number', pid: 'number', ppid: 'number' } },
   cgroup: { tag: 'G', fields: { time: 'number', tid: 'upper', parts: 'lower', id: 'id' } },
   cgroup_removed: { tag: 'R', fields: { time: 'number', id: 'id' } },
+  cgroup_joined: { tag: 'J', fields: { time: 'number', pid: 'number' } },
   heartbeat: { tag: 'H', fields: { time: 'number' } },
 } as const satisfies Record<string, { tag: string; fields: Record<string, Kind> }>
 

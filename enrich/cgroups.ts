@@ -4,7 +4,7 @@
  * not announced is found in the mounted hierarchy: the directory whose inode it is.
  *
  * Where there is no v2 hierarchy, or it doesn't show the process's cgroup (a cgroup namespace), the answer comes from
- * /proc/<pid>/cgroup while the process lives.
+ * /proc/<pid>/cgroup while the process lives. Containers whose cgroups are of v1 alone the process table follows.
  */
 import { readdirSync, readFileSync, statfsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -18,7 +18,11 @@ export type Cgroups = {
    * The path from the root of the hierarchy, such as `/system.slice/ssh.service`, or `/` itself; undefined: not known.
    * `startTime` (any number that tells two processes with one pid apart) lets what /proc said be remembered.
    */
-  pathOf(where: { cgroupId?: string; pid?: number; startTime?: number }): string | undefined
+  pathOf(where: {
+    cgroupId?: string | undefined
+    pid?: number | undefined
+    startTime?: number | undefined
+  }): string | undefined
   /** A cgroup of the v2 hierarchy was announced (in tracepoint:cgroup:* these are the ones with root == 0). */
   made(id: string, path: string): void
   /** It was removed. Its path stays known for a while: events of its last processes may still come. */
@@ -33,17 +37,28 @@ const mostWalked = 50_000
 // A walk takes some milliseconds on a full node: four at once, then one every 250 ms.
 const walks = { atOnce: 4, everyMs: 250 }
 const missingForMs = 1_000
+// A process may enter its container at any moment. But two sensors must not ask for each other at each other's asking.
+const onHostForMs = 100
 
-/** `root`: the mount point, or /sys/fs/cgroup of the host as seen from here; default: what this process has mounted. */
+/**
+ * `root`: the mount point, or /sys/fs/cgroup of the host as seen from here; default: what this process has mounted.
+ * `seesAll`: /proc numbers the processes as the kernel does. Where it doesn't (a nested PID namespace) it can't be asked.
+ */
 export function openCgroups(
-  options: { root?: string; proc?: string; clock?: () => number; onWalk?: (directories: number) => void } = {},
+  options: {
+    root?: string
+    proc?: string
+    seesAll?: boolean
+    clock?: () => number
+    onWalk?: (directories: number) => void
+  } = {},
 ): Cgroups {
-  const { root, proc = '/proc', clock = () => performance.now(), onWalk } = options
+  const { root, proc = '/proc', seesAll = true, clock = () => performance.now(), onWalk } = options
   const mount = root === undefined ? mounted(proc) : below(root)
   const known = new LRUCache<string, string>({ max: mostKnown })
   const gone = new LRUCache<string, string>({ max: mostGone })
   const missing = new LRUCache<string, number>({ max: mostGone })
-  const ofProcess = new LRUCache<string, string>({ max: mostGone })
+  const ofProcess = new LRUCache<string, { path: string | undefined; at: number }>({ max: mostGone })
   // When all walks of the allowance will be there again.
   let restedAt = Number.NEGATIVE_INFINITY
 
@@ -79,12 +94,13 @@ export function openCgroups(
   }
 
   function findByProcess(pid: number, startTime: number | undefined): string | undefined {
-    const key = startTime === undefined ? undefined : `${pid} ${startTime}`
-    const remembered = key === undefined ? undefined : ofProcess.get(key)
-    if (remembered !== undefined) return remembered
-    const path = processPath(proc, pid)
+    const key = `${pid} ${startTime}`
+    const now = clock()
+    const remembered = ofProcess.get(key)
     // Only a container's path is kept: runc starts on the host and enters its container afterwards, and none leaves.
-    if (key !== undefined && path !== undefined && containerOf(path)) ofProcess.set(key, path)
+    if (remembered && (now - remembered.at < onHostForMs || containerOf(remembered.path ?? ''))) return remembered.path
+    const path = processPath(pid, proc)
+    ofProcess.set(key, { path, at: now })
     return path
   }
 
@@ -93,7 +109,7 @@ export function openCgroups(
     hierarchy: mount?.at,
     pathOf({ cgroupId, pid, startTime }) {
       const path = cgroupId === undefined ? undefined : find(cgroupId)
-      return path ?? (pid === undefined ? undefined : findByProcess(pid, startTime))
+      return path ?? (pid === undefined || !seesAll ? undefined : findByProcess(pid, startTime))
     },
     made(id, path) {
       gone.delete(id)
@@ -144,8 +160,11 @@ function isCgroup2(directory: string): boolean {
   }
 }
 
-/** cgroups(7): lines of hierarchy:controllers:path; hierarchy 0 is v2. A line that names a container goes first. */
-function processPath(proc: string, pid: number): string | undefined {
+/**
+ * What /proc says of a process, cgroups(7): lines of hierarchy:controllers:path; hierarchy 0 is v2. A line that names a
+ * container goes first. Undefined: there is no such process (any more).
+ */
+export function processPath(pid: number, proc = '/proc'): string | undefined {
   const hierarchies = read(join(proc, String(pid), 'cgroup'))
     .split('\n')
     .map((line) => /^(\d+):[^:]*:(.*)$/.exec(line))

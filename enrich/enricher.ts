@@ -22,9 +22,12 @@ import type { Pods } from './pods.ts'
 import type { Runtime } from './runtime.ts'
 import type { Users } from './users.ts'
 
+/** Where a process runs. `version1`: where cgroups of v1 are in use, the path of its own (sensor/processes.ts). */
+export type Where = { cgroupId?: string | undefined; pid?: number; version1?: string | undefined }
+
 export type Enricher = {
   /** Emits the event with what is known, at once or in at most `waitMs`. The event is changed, not copied. */
-  push(event: Event, where: { cgroupId?: string; pid?: number }): void
+  push(event: Event, where: Where): void
   cgroupMade(id: string, path: string): void
   cgroupRemoved(id: string): void
   /** The pods, or what else is known of identities and containers, changed: look whether what events wait for is there. */
@@ -89,6 +92,13 @@ export function createEnricher(options: {
     if (ref && group !== 'host') containers.set(ref.id, group)
     groups.set(path, group)
     return group
+  }
+
+  /** Some runtimes make a container's cgroups in v1 alone: its cgroup in v2 is the host's. */
+  function groupAt({ cgroupId, pid, version1 }: Where, startTime: number | undefined): Group | 'host' | 'unknown' {
+    const path = cgroups.pathOf(version1 === undefined ? { cgroupId, pid, startTime } : { cgroupId })
+    const group = path === undefined ? 'unknown' : groupOf(path)
+    return version1 === undefined || typeof group === 'object' ? group : groupOf(version1)
   }
 
   /** Brings a group up to what is known now. */
@@ -202,8 +212,7 @@ export function createEnricher(options: {
         emit(event)
         return
       }
-      const path = cgroups.pathOf({ ...where, startTime: event.process.start_time })
-      const group = path === undefined ? 'unknown' : groupOf(path)
+      const group = groupAt(where, event.process.start_time)
       if (group === 'unknown') pushUnknown(event)
       else if (group === 'host') pushHost(event)
       else pushContainer(event, group)

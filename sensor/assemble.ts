@@ -82,6 +82,8 @@ export type Act =
   | (Base & { act: 'sensor'; pids: number[] })
   | (Base & { act: 'cgroup'; id: string; path: string })
   | (Base & { act: 'cgroup_removed'; id: string })
+  /** It was put into a cgroup of version 1; `path`: where /proc shows it, if it was asked in time. */
+  | (Base & { act: 'cgroup_joined'; pid: number; path?: string | undefined })
 
 type Head = Extract<KernelRecord, { parts: number }>
 
@@ -209,6 +211,8 @@ export function createAssembler(events: AssemblerEvents): { push(record: KernelR
           return events.act({ act: 'sensor', time: record.time, pids: [record.pid, record.ppid] })
         case 'cgroup_removed':
           return events.act({ act: 'cgroup_removed', time: record.time, id: record.id })
+        case 'cgroup_joined':
+          return events.act({ act: 'cgroup_joined', time: record.time, pid: record.pid })
         case 'cgroup': {
           const path = cgroupPath(take(record), record.parts)
           return path === undefined ? undefined : events.act({ act: 'cgroup', time: record.time, id: record.id, path })

@@ -19,7 +19,9 @@ export function describeTarget(pid: number, target: Entry | undefined, by: Entry
     ...(executable && { executable }),
     ...(command_line !== undefined && { command_line }),
     ...(user && { user }),
-    ...(target?.cgroup !== undefined && target.cgroup === by.cgroup && { same_container: true }),
+    ...(target?.cgroup !== undefined &&
+      target.cgroup === by.cgroup &&
+      target.version1 === by.version1 && { same_container: true }),
     ...(sensor && { sensor }),
   }
 }

@@ -29,11 +29,13 @@ export function openEnriching(options: {
   kubernetes: Kubernetes | undefined
   host: { name: string; kernel: string }
   hostUsers: boolean
+  /** Whether /proc shows the processes by the numbers that the kernel gives them. */
+  seesAll: boolean
   log: Log
   emit(event: Event): void
   onResult(result: string): void
 }): Enricher {
-  const { config, kubernetes, host, hostUsers, log, emit, onResult } = options
+  const { config, kubernetes, host, hostUsers, seesAll, log, emit, onResult } = options
   const socket = config.cri?.socket === undefined ? 'auto' : config.cri.socket
   const waitMs = parseDuration(config.kubernetes?.maxWait ?? '')
   const onChange = () => {
@@ -69,7 +71,7 @@ export function openEnriching(options: {
   const runtime = socket === null ? undefined : watchRuntime({ socket, log, onChange })
 
   const enricher = createEnricher({
-    cgroups: openCgroups(),
+    cgroups: openCgroups({ seesAll }),
     ...(pods && { pods }),
     ...(identities && { identities }),
     ...(runtime && { runtime }),

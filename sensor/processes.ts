@@ -5,6 +5,8 @@
  * those that forked it: they stay, also when a parent has exited and the kernel calls init the parent. Every process
  * keeps its ancestors' descriptions itself (at most 16), so that nothing else must be kept of the dead.
  */
+import { containerOf } from '../enrich/containers.ts'
+import type { Where } from '../enrich/enricher.ts'
 import type { Act } from './assemble.ts'
 import { capabilityNames } from './capabilities.ts'
 import type { Clock } from './clock.ts'
@@ -33,6 +35,8 @@ export interface Entry extends Wired {
   /** It was not among those running at the last look. */
   missed: boolean
   cgroup: string | undefined
+  /** Where cgroups of version 1 are in use: the path of its own, a container's if it is in one. Undefined: not known. */
+  version1: string | undefined
   /** Effective capabilities since its last exec. Ancestors are told without: forty names each would be most of an event. */
   capabilities: string[] | undefined
   /** What its last event told of it: as long as nothing changes, its next one tells the same, by the same object. */
@@ -42,7 +46,7 @@ export interface Entry extends Wired {
 }
 
 /** An event and where its process runs: what the enricher needs besides. */
-export type Emit = (event: Event, where: { cgroupId?: string; pid: number }) => void
+export type Emit = (event: Event, where: Where) => void
 
 export interface ProcessTable {
   apply(act: Act): void
@@ -61,11 +65,15 @@ const connectionsKept = 16
  */
 const remembered = 1e9
 
-/** `needless`: nobody wants events of this type, so that none need be made. */
+/**
+ * `needless`: nobody wants events of this type, so that none need be made. `version1Of`: where cgroups of version 1 are in
+ * use, the path of a running process's.
+ */
 export function createProcessTable(
   clock: Clock,
   emit: Emit,
   needless: (type: EventType) => boolean = () => false,
+  version1Of: (pid: number) => string | undefined = () => undefined,
 ): ProcessTable {
   const entries = new Map<number, Entry>()
   const exited: { pid: number; entry: Entry; time: number }[] = []
@@ -97,6 +105,7 @@ export function createProcessTable(
       exited: false,
       missed: false,
       cgroup: undefined,
+      version1: parent?.version1,
       capabilities: parent?.capabilities,
       told: undefined,
     }
@@ -107,8 +116,10 @@ export function createProcessTable(
   /** The process of an act. Of one that the table missed no more is known than what the act says. */
   const actor = (act: { time: number; pid: number; ppid: number; cgroup: string; uid: number; gid: number }): Entry => {
     const known = entries.get(act.pid)
-    const entry = known && !known.exited ? known : child(act.pid, act.ppid, {})
+    const missed = !known || known.exited
+    const entry = missed ? child(act.pid, act.ppid, {}) : known
     entry.cgroup = act.cgroup
+    if (missed || entry.version1 === undefined) entry.version1 = version1Of(act.pid) ?? entry.version1
     const { user, group } = entry.described
     if (user?.id !== act.uid || group?.id !== act.gid || entry.described.ppid !== act.ppid)
       entry.described = { ...entry.described, ppid: act.ppid, user: { id: act.uid }, group: { id: act.gid } }
@@ -124,8 +135,8 @@ export function createProcessTable(
     if (isSent(type, entry)) tell(type, time, entry, rest)
   }
   const tell = (type: EventType, time: number, entry: Entry, rest: Partial<Event> = {}) => {
-    const { described, cgroup } = entry
-    const where = { pid: described.pid ?? 0, ...(cgroup !== undefined && { cgroupId: cgroup }) }
+    const { described, cgroup, version1 } = entry
+    const where = { pid: described.pid ?? 0, cgroupId: cgroup, version1 }
     emit({ type, time: clock.unix(time), process: processOf(entry), ...rest }, where)
   }
 
@@ -216,6 +227,12 @@ export function createProcessTable(
         own.delete(act.pid) // its number may be another one's soon
         return
       }
+      case 'cgroup_joined': {
+        const entry = entries.get(act.pid)
+        // A runtime puts a process into its container's cgroups one hierarchy after the other, and none leaves.
+        if (entry && act.path !== undefined && containerOf(act.path)) entry.version1 = act.path
+        return
+      }
     }
   }
 
@@ -233,9 +250,13 @@ export function createProcessTable(
       alive.delete(process.pid)
       const parent = alive.get(process.ppid)
       if (parent) add(parent)
-      if (entries.get(process.pid)?.described.name !== undefined) return
-      const described = { ...describeRunning(process), start_time: clock.sinceBoot(process.started) }
-      child(process.pid, process.ppid, described).execed = true
+      let entry = entries.get(process.pid)
+      if (entry?.described.name === undefined) {
+        const described = { ...describeRunning(process), start_time: clock.sinceBoot(process.started) }
+        entry = child(process.pid, process.ppid, described)
+        entry.execed = true
+      }
+      entry.version1 = version1Of(process.pid)
     }
     for (const process of running) if (alive.has(process.pid)) add(process)
   }

@@ -3,8 +3,10 @@ import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname, release } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { usesVersion1 } from '../bpf/architecture.ts'
 import type { Interests } from '../bpf/interest.ts'
 import { tracepointsOf } from '../bpf/tracepoints.ts'
+import { processPath } from '../enrich/cgroups.ts'
 import { type Kubernetes, kubernetesFrom } from '../enrich/kubernetes.ts'
 import type { Metrics } from '../exporters/metrics.ts'
 import type { Act } from './assemble.ts'
@@ -83,13 +85,19 @@ export function openStream(options: {
     uptime: () => Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]) * 1000,
   })
 
+  const seesAll = readlinkSync('/proc/self/ns/pid') === initialPidNamespace
+  const version1Of = seesAll && usesVersion1() ? processPath : undefined
+
   let { interests } = options
   let up = false
   let lostEvents = 0
   const kernelProgram = createKernelProgram({
     tracepoints: tracepointsOf,
-    onRefused: (left_out, complaint) =>
-      log.warn({ left_out, complaint }, 'bpftrace refused a part of the kernel program; going on without it'),
+    onRefused(refused, complaint, instead) {
+      if (instead) log.info({ refused, complaint }, `bpftrace refused fentry; going on with ${instead}s`)
+      else
+        log.warn({ left_out: refused, complaint }, 'bpftrace refused a part of the kernel program; going on without it')
+    },
   })
 
   const enricher = openEnriching({
@@ -97,6 +105,7 @@ export function openStream(options: {
     kubernetes,
     host,
     hostUsers: !inPod,
+    seesAll,
     log,
     emit(event) {
       // It comes from no process, and so not through the table that counts them.
@@ -119,6 +128,7 @@ export function openStream(options: {
       metrics.events.inc({ type })
       return true
     },
+    version1Of,
   )
 
   const order = createOrder<Act>(
@@ -140,7 +150,6 @@ export function openStream(options: {
     metrics.probeUp.set(Number(now))
   }
 
-  const seesAll = readlinkSync('/proc/self/ns/pid') === initialPidNamespace
   const lostEnds = followLostEnds({ sweep: table.sweep })
   const prime = () => {
     if (seesAll) return table.prime(runningProcesses())
@@ -170,7 +179,8 @@ export function openStream(options: {
       program: () => kernelProgram.text(interests),
       refused: kernelProgram.refused,
       log,
-      onAct: (act) => tell.act(act),
+      // /proc is asked at once: when the act's turn comes, the process may have ended.
+      onAct: (act) => tell.act(act.act === 'cgroup_joined' ? { ...act, path: version1Of?.(act.pid) } : act),
       onTold: order.told,
       onUp(pid) {
         order.oneBuffer(successor === undefined && readsOneBuffer(pid))

@@ -84,6 +84,7 @@ describe('only what a rule is on is watched', () => {
       'interval:ms:500',
       'interval:ms:3',
       'tracepoint:cgroup:cgroup_rmdir',
+      'tracepoint:cgroup:cgroup_attach_task',
       'tracepoint:task:task_newtask',
       'tracepoint:sched:sched_process_exec',
       'tracepoint:sched:sched_process_exec', // what was remembered of the program before is forgotten

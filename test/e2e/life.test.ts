@@ -218,6 +218,7 @@ describe('the sensor lives, dies and comes back without a lie', () => {
       expect(rule.id).toBe('sensor-gap')
       expect(gap?.seconds).toBeGreaterThan(3)
       expect(gap?.seconds).toBeLessThan((arrived - left) / 1000 + 3)
+      await second.stop() // it would make its file again, and the directory
     } finally {
       rmSync(directory, { recursive: true })
     }

@@ -89,6 +89,7 @@ describe.skipIf(!canMakeCgroups)('real cgroups (needs root and a cgroup2 mount)'
     const child = await sleeping()
     const where = { cgroupId: '1', pid: child.pid, startTime: 1 }
     expect(containerOf(cgroups.pathOf(where) ?? '')).toBeUndefined()
+    now += 100
     writeFileSync(`${hierarchy}${leaf}/cgroup.procs`, String(child.pid))
     expect(containerOf(cgroups.pathOf(where) ?? '')).toEqual({ id, podUid })
     await ended(child)
@@ -119,6 +120,28 @@ describe('without a v2 hierarchy', () => {
     expect(openCgroups({ proc }).pathOf({ pid: 42 })).toBe('/system.slice/ssh.service')
     writeFileSync(join(proc, '42/cgroup'), '1:name=systemd:/user.slice\n')
     expect(openCgroups({ proc }).pathOf({ pid: 42 })).toBe('/user.slice')
+  })
+
+  test('a process of the host is asked for again after 100 ms, as it may enter its container; one in a container never', () => {
+    const says = (line: string) => writeFileSync(join(proc, '42/cgroup'), `${line}\n`)
+    let now = 0
+    const cgroups = openCgroups({ proc, clock: () => now })
+    const path = () => cgroups.pathOf({ pid: 42, startTime: 1 })
+    says('4:memory:/')
+    expect(path()).toBe('/')
+    says(`4:memory:/docker/${id}`)
+    now += 99
+    expect(path()).toBe('/')
+    now += 1
+    expect(path()).toBe(`/docker/${id}`)
+    says('4:memory:/')
+    now += 1_000
+    expect(path()).toBe(`/docker/${id}`)
+  })
+
+  test('nobody is asked for where /proc has other numbers than the kernel', () => {
+    writeFileSync(join(proc, '42/cgroup'), '4:memory:/\n')
+    expect(openCgroups({ proc, seesAll: false }).pathOf({ pid: 42 })).toBeUndefined()
   })
 
   test('a process that is gone, or no process: not known', () => {

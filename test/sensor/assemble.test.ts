@@ -259,17 +259,19 @@ test('who acted is told with the act', () => {
   expect(only(connectLines({ ...who, tid: 71 }, tcp({})), 'connect')).toMatchObject(who)
 })
 
-test('forks, exits, removed cgroups and heartbeats are whole in one line', () => {
+test('forks, exits, joined and removed cgroups, and heartbeats are whole in one line', () => {
   const { acts, heartbeats } = assembled([
     line('fork', { time: 1, pid: 2, ppid: 3, cgroup: '4' }),
     line('exit', { time: 5, pid: 2, code: 256 }),
     line('cgroup_removed', { time: 6, id: '4' }),
+    line('cgroup_joined', { time: 6, pid: 5 }),
     line('heartbeat', { time: 7 }),
   ])
   expect(acts).toEqual([
     { act: 'fork', time: 1, pid: 2, ppid: 3, cgroup: '4' },
     { act: 'exit', time: 5, pid: 2, code: 256 },
     { act: 'cgroup_removed', time: 6, id: '4' },
+    { act: 'cgroup_joined', time: 6, pid: 5 },
   ])
   expect(heartbeats).toEqual([7])
 })

@@ -36,6 +36,7 @@ describe.skipIf(!can)('the identity of a process (needs root and a cgroup2 mount
       kubernetes: { kubeConfig: api.kubeConfig, nodeName: 'node-a', clusterName: 'prod', source: 'test' },
       host: { name: 'machine', kernel: '6' },
       hostUsers: false,
+      seesAll: true,
       log: memoryLog(),
       emit(event) {
         emitted.push(event)

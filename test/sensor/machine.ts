@@ -61,7 +61,8 @@ export const plainProgram = {
   inUserNamespace: false,
 }
 
-export function machine() {
+/** `version1`: what /proc says of a process's cgroup of version 1. */
+export function machine({ version1 }: { version1?: (pid: number) => string | undefined } = {}) {
   const tasks = new Map<number, Task>()
   const events: Event[] = []
   const places: Parameters<Emit>[1][] = []
@@ -72,10 +73,11 @@ export function machine() {
     sinceBoot: (boottime) => boot + boottime / 1e6,
     refresh() {},
   }
-  const table = createProcessTable(clock, (event, where) => {
+  const emit: Emit = (event, where) => {
     events.push(event)
     places.push(where)
-  })
+  }
+  const table = createProcessTable(clock, emit, undefined, version1)
 
   const tick = () => {
     time += 1000
@@ -103,6 +105,7 @@ export function machine() {
     },
     clear() {
       events.length = 0
+      places.length = 0
     },
     /** The latest event of a process. */
     last(pid: number): Event {

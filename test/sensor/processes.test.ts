@@ -6,6 +6,22 @@ import { boot, devNull, machine, networkSocket, pipe, second, terminal } from '.
 
 const attacker = { ip: '203.0.113.9', port: 4444 }
 const names = (ancestors: { name?: string }[] | undefined) => ancestors?.map(({ name }) => name)
+/** As /proc shows it. */
+const running = (pid: number, ppid: number, changes: Partial<RunningProcess> = {}): RunningProcess => {
+  const name = `p${pid}`
+  const args = [name, '--serve']
+  return {
+    pid,
+    ppid,
+    started: pid * second,
+    comm: name,
+    args,
+    uid: 0,
+    gid: 0,
+    executable: `/bin/${name}`,
+    ...changes,
+  }
+}
 
 describe('an exec', () => {
   test('tells all of its process', () => {
@@ -635,22 +651,6 @@ describe('memory', () => {
 })
 
 describe('processes that were there before the sensor', () => {
-  const running = (pid: number, ppid: number, changes: Partial<RunningProcess> = {}): RunningProcess => {
-    const name = `p${pid}`
-    const args = [name, '--serve']
-    return {
-      pid,
-      ppid,
-      started: pid * second,
-      comm: name,
-      args,
-      uid: 0,
-      gid: 0,
-      executable: `/bin/${name}`,
-      ...changes,
-    }
-  }
-
   test('are ancestors, whatever their numbers and their order', () => {
     const { table, fork, exec, last } = machine()
     table.prime([running(20, 500), running(500, 3), running(3, 1), running(1, 0)])
@@ -739,5 +739,84 @@ describe('processes that were there before the sensor', () => {
     const { table } = machine()
     table.prime([running(1, 2), running(2, 1), running(3, 3)])
     expect(table.size()).toBe(3)
+  })
+})
+
+describe('where cgroups of version 1 are in use', () => {
+  const container = `/kubepods/burstable/pod058a67e1-9146-4dee-9534-0671cbbdf0b6/${'c'.repeat(64)}`
+  const [host, outside] = ['/system.slice/ssh.service', '/user.slice']
+  /** A shim on the host, pid 3, whose child 4 is in a container. */
+  const node = () => {
+    const asked: number[] = []
+    const paths = new Map([
+      [3, host],
+      [4, container],
+      [77, container],
+    ])
+    const made = machine({
+      version1(pid) {
+        asked.push(pid)
+        return paths.get(pid)
+      },
+    })
+    made.table.prime([running(3, 1), running(4, 3)])
+    const joined = (pid: number, path: string | undefined) =>
+      made.apply({ act: 'cgroup_joined', time: made.now(), pid, path })
+    return { ...made, asked, joined, version1: () => made.places.at(-1)?.version1 }
+  }
+
+  test('/proc is asked for what runs when the sensor starts; what it forks is in the same, and not asked for', () => {
+    const { fork, exec, asked, version1 } = node()
+    fork(4, 40)
+    fork(40, 41)
+    exec(41, 'cat')
+    expect(version1()).toBe(container)
+    fork(3, 30)
+    exec(30, 'ls')
+    expect(version1()).toBe(host)
+    expect(asked).toEqual([3, 4])
+  })
+
+  test('a process that a runtime puts into a container is there, with what it forks, from then on', () => {
+    const { fork, exec, joined, version1 } = node()
+    fork(3, 30)
+    exec(30, 'runc')
+    expect(version1()).toBe(host)
+    joined(30, container)
+    exec(30, 'sh')
+    expect(version1()).toBe(container)
+    joined(30, outside) // another hierarchy, where the runtime makes no cgroups; or it was gone when /proc was asked
+    joined(30, undefined)
+    fork(30, 31)
+    exec(31, 'cat')
+    expect(version1()).toBe(container)
+  })
+
+  test('one whose beginning the sensor missed is asked for once, wherever its parent is', () => {
+    const { fork, exec, asked, version1 } = node()
+    fork(3, 77, { seen: false })
+    exec(77, 'sh')
+    expect(version1()).toBe(container)
+    exec(77, 'cat')
+    expect(asked.slice(2)).toEqual([77])
+  })
+
+  test('processes with one cgroup of version 2 and two of version 1 are not said to share a container', () => {
+    const { exec, fork, now, last, apply } = node()
+    const kills = (pid: number, target: number) => {
+      const who = { time: now(), pid, ppid: 3, cgroup: '1', uid: 0, gid: 0 }
+      apply({ act: 'deed', type: 'kill', ...who, about: {}, target })
+      return last(pid).target?.same_container
+    }
+    for (const [ppid, pid] of [
+      [3, 30],
+      [3, 31],
+      [4, 40],
+    ] as const) {
+      fork(ppid, pid)
+      exec(pid, 'sh')
+    }
+    expect(kills(30, 31)).toBe(true)
+    expect(kills(40, 31)).toBeUndefined()
   })
 })
