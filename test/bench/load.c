@@ -115,7 +115,7 @@ int main(int argc, char **argv) {
   long count = atol(argv[2]), rate = atol(argv[3]);
   command = argv + 4;
   file = argv[0];
-  listen_here();
+  if (one == connect_one || one == connect_in_turn) listen_here();
   long long since = elapsed(), before = worked(RUSAGE_SELF) + worked(RUSAGE_CHILDREN);
   for (long made = 0; made < count; made++) {
     while (rate > 0 && made > (elapsed() - since) / 1e9 * rate) usleep(200);

@@ -17,6 +17,7 @@
 import { chmodSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { runAlone } from './alone.ts'
 import { type Figure, median, tell } from './figures.ts'
 import { containerLikeCgroup, type Done, type Load, loadsIn, smallBuild } from './loads.ts'
 import { type Samples, verified, type Watched, watch } from './watched.ts'
@@ -64,6 +65,8 @@ interface Line {
   loads: readonly Load[]
   /** Also without the sensor. */
   bare?: true
+  /** Also with this program alone, the least that tells as much: what no sensor made of bpftrace goes below. */
+  least?: string
   figures(seen: Seen): Figures
   /** What is hoped for, by figure; a figure without is told for its own sake. */
   targets: Readonly<Record<string, string>>
@@ -113,6 +116,13 @@ const connecting: Pick<Line, 'bare' | 'figures' | 'targets'> = {
   targets: { 'processor, x bare': '<= 1.03', 'sensor, us': '<= 4' },
 }
 
+/** Which file it is, by the hash of its name in the kernel, and whether anybody wants it. */
+const fileLookedUp = `BEGIN { @wanted[(uint64)0] = 1; }
+tracepoint:syscalls:sys_exit_openat / args->ret >= 0 / {
+  $file = (struct file *)*kptr((uint64 *)((uint64)((struct task_struct *)curtask)->files->fdt->fd + (uint64)args->ret * 8));
+  if (@wanted[(uint64)$file->f_path.dentry->d_name.hash] == 1) { printf("%d\\n", pid); }
+}`
+
 const everything: readonly Line[] = [
   {
     name: 'open',
@@ -120,6 +130,7 @@ const everything: readonly Line[] = [
     loads: [{ kind: 'open', count: 200_000 }],
     bare: true,
     figures: (seen) => ({ ...against(seen), 'events sent': events(seen, 'open') }),
+    least: fileLookedUp,
     targets: { 'processor, x bare': '<= 1.35', 'events sent': '0' },
   },
   {
@@ -136,24 +147,27 @@ const everything: readonly Line[] = [
     loads: [{ kind: 'exec', count: 3_000 }],
     bare: true,
     figures: (seen) => ({ ...against(seen), ...perAct(seen, events(seen, 'exec')) }),
+    least: 'tracepoint:sched:sched_process_exec { printf("%d\\n", pid); }',
     targets: { 'processor, x bare': '<= 1.05', 'sensor, us': '<= 45' },
   },
   {
     name: 'connect',
     what: 'connect on loopback, accept, close, in a loop',
     loads: [{ kind: 'connect', count: 40_000 }],
+    least: 'tracepoint:sock:inet_sock_set_state { }',
     ...connecting,
   },
   {
     name: 'turns',
     what: 'the same to two places in turn',
     loads: [{ kind: 'turns', count: 40_000 }],
+    least: 'tracepoint:sock:inet_sock_set_state / args->newstate == 2 / { printf("%d\\n", pid); }',
     ...connecting,
   },
   {
     name: 'idle',
-    what: 'nothing, for 5 s',
-    loads: [{ kind: 'run', count: 1, command: ['sleep', '5'] }],
+    what: 'nothing, for 15 s',
+    loads: [{ kind: 'run', count: 1, command: ['sleep', '15'] }],
     figures: (seen) => ({ ...share(seen), 'execs of others': events(seen, 'exec') }),
     targets: { 'sensor, % of a core': '<= 0.3' },
   },
@@ -211,11 +225,11 @@ const everything: readonly Line[] = [
   },
 ]
 /**
- * Before anything is measured: V8 compiles what it runs often, for about a second of a processor in all, once in the
- * sensor's life. Spread over the few thousand acts of a benchmark it would be most of what each seems to cost.
+ * Before anything is measured: V8 compiles what it runs often, once in the sensor's life, and some of it only after some
+ * 15,000 execs. Spread over the few thousand acts of a benchmark it would be most of what each seems to cost.
  */
 const warmUp: readonly Load[] = [
-  { kind: 'exec', count: 4_000, rate: 500 },
+  { kind: 'exec', count: 20_000, rate: 1_600, shares: 2 },
   { kind: 'turns', count: 16_000, rate: 2_000 },
 ]
 
@@ -230,6 +244,25 @@ const together = async (loads: readonly Load[]): Promise<Done> => {
   return others.length === 0
     ? first
     : { ...first, elapsed: Math.max(first.elapsed, ...others.map((done) => done.elapsed)) }
+}
+
+/** What the loads and bpftrace take where it runs this program alone. */
+async function withLeast(
+  least: string,
+  loads: readonly Load[],
+  { bare, path }: { bare: Done; path: string | undefined },
+): Promise<Figures> {
+  const bpftrace = await runAlone(least, path)
+  try {
+    const before = bpftrace.work()
+    const done = await together(loads)
+    return {
+      'least: processor, x bare': done.worked / bare.worked,
+      'least: bpftrace, us': (1e6 * (bpftrace.work() - before)) / done.count,
+    }
+  } finally {
+    await bpftrace.stop()
+  }
 }
 
 async function under(watched: Watched, line: Line, bare: Done | undefined): Promise<Seen> {
@@ -267,7 +300,13 @@ async function measure(path: string | undefined): Promise<Map<string, Figures[]>
   const all = new Map<string, Figures[]>([['start', []], ...lines.map(({ name }): [string, Figures[]] => [name, []])])
   for (let round = 0; round < rounds; round++) {
     const bare = new Map<string, Done>()
-    for (const line of lines) if (line.bare) bare.set(line.name, await together(line.loads))
+    const least = new Map<string, Figures>()
+    for (const line of lines) {
+      if (!line.bare) continue
+      const done = await together(line.loads)
+      bare.set(line.name, done)
+      if (line.least) least.set(line.name, await withLeast(line.least, line.loads, { bare: done, path }))
+    }
     const watched = await watch(path)
     try {
       const before = watched.work()
@@ -281,7 +320,8 @@ async function measure(path: string | undefined): Promise<Map<string, Figures[]>
       })
       for (const line of lines) {
         if (line.name === 'memory' && round < rounds - 1) continue
-        all.get(line.name)?.push(line.figures(await under(watched, line, bare.get(line.name))))
+        const figures = line.figures(await under(watched, line, bare.get(line.name)))
+        all.get(line.name)?.push({ ...figures, ...least.get(line.name) })
       }
     } finally {
       await watched.stop()

@@ -24,14 +24,16 @@ export interface Watched {
 }
 
 const main = join(import.meta.dirname, '../../sensor/main.ts')
-/** USER_HZ: what /proc counts in, include/asm-generic/param.h. */
-const ticks = 100
-
-/** utime and stime, proc_pid_stat(5); the command before them may hold spaces and parentheses. */
+/**
+ * Seconds on a processor, of the threads that a process has now. By what the scheduler counts, nanoseconds
+ * (Documentation/scheduler/sched-stats.rst): the hundredths of a second of /proc/<pid>/stat are too coarse for one that idles.
+ */
 export function worked(pid: number): number {
-  const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / ticks
+  const threads = readdirSync(`/proc/${pid}/task`)
+  const nanoseconds = threads.map((one) =>
+    Number(readFileSync(`/proc/${pid}/task/${one}/schedstat`, 'utf8').split(' ')[0]),
+  )
+  return nanoseconds.reduce((sum, one) => sum + one, 0) / 1e9
 }
 
 export const resident = (pid: number): number =>
@@ -46,6 +48,12 @@ export function verified(pid: number): number {
   }, 0)
 }
 
+/** An environment in which programs are looked for here first. */
+export const findingIn = (path: string | undefined): NodeJS.ProcessEnv => ({
+  ...process.env,
+  ...(path && { PATH: `${path}:${process.env.PATH}` }),
+})
+
 /**
  * Starts `nightjar run` with all shipped rules, by its own first line, which says how V8 is started; `path` is put before
  * PATH, to find another bpftrace.
@@ -53,7 +61,7 @@ export function verified(pid: number): number {
 export async function watch(path: string | undefined): Promise<Watched> {
   const since = performance.now()
   const child = spawn(main, ['run', '--output', 'none', '--metrics', '127.0.0.1:0'], {
-    env: { ...process.env, KUBECONFIG: '', ...(path && { PATH: `${path}:${process.env.PATH}` }) },
+    env: { ...findingIn(path), KUBECONFIG: '' },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   const exited = new Promise<void>((resolve) => child.once('close', () => resolve()))
