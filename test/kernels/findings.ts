@@ -1,7 +1,7 @@
 /** What is found of a machine, line by line: most of it by the core within it. Times are seconds. */
 
-/** The sensor with its first pack, with the events of some families, and with all packs. */
-export const steps = ['first', 'files', 'network', 'privilege', 'kernel', 'all'] as const
+/** The sensor with its first pack, the same as in a pod, with the events of some families, and with all packs. */
+export const steps = ['first', 'pod', 'files', 'network', 'privilege', 'kernel', 'all'] as const
 export type Step = (typeof steps)[number]
 
 export type Finding =
@@ -14,7 +14,7 @@ export type Finding =
   | { step: Step; omitted: string; why: string }
   | { step: Step; gap: string }
   /** Whether the reverse shell raised its alert, or what came instead. */
-  | { step: 'first' | 'all'; alert: true | string; build?: string }
+  | { step: 'first' | 'pod' | 'all'; alert: true | string; build?: string }
   | { step: 'act'; family: string; name: string; ok: boolean; why?: string }
   | { step: 'done' }
   /** From outside: the kernel can't be had; the machine had to be ended, or can't run. */

@@ -1,4 +1,7 @@
-/** What is booted: Debian's kernels, each with the Debians whose bpftrace Nightjar supports; for arm64 with the image's alone. */
+/**
+ * What is booted: Debian's kernels, each with the oldest bpftrace that Nightjar supports and with the image's, the newest one also
+ * with the newest; for arm64 with the image's alone.
+ */
 
 import type { MachineName } from './machines.ts'
 
@@ -8,18 +11,17 @@ export interface Kernel {
   /** Suites of Debian that may have it, the first one that can be had is taken. */
   suites: readonly string[]
   machine: MachineName
-  /** Of the suites whose root file systems are booted; none: all. */
-  roots?: readonly (typeof roots)[number][]
+  roots: readonly (typeof roots)[number][]
 }
 
+/** The suites whose root file systems are booted, for their bpftrace: the oldest that is supported, the image's, the newest. */
+export const roots = ['bookworm', 'trixie', 'sid'] as const
+
 export const kernels: readonly Kernel[] = [
-  { name: '5.10', suites: ['bullseye'], machine: 'x64' },
-  { name: '6.1', suites: ['bookworm'], machine: 'x64' },
-  { name: '6.12', suites: ['trixie'], machine: 'x64' },
-  { name: 'newest', suites: ['trixie-backports', 'sid'], machine: 'x64' },
+  { name: '5.10', suites: ['bullseye'], machine: 'x64', roots: ['bookworm', 'trixie'] },
+  { name: '6.1', suites: ['bookworm'], machine: 'x64', roots: ['bookworm', 'trixie'] },
+  { name: '6.12', suites: ['trixie'], machine: 'x64', roots: ['bookworm', 'trixie'] },
+  { name: 'newest', suites: ['trixie-backports', 'sid'], machine: 'x64', roots },
   { name: '5.10-arm64', suites: ['bullseye'], machine: 'arm64', roots: ['trixie'] },
   { name: '6.12-arm64', suites: ['trixie'], machine: 'arm64', roots: ['trixie'] },
 ]
-
-/** The suites whose root file systems are booted: their bpftrace is the oldest that is supported, and the image's. */
-export const roots = ['bookworm', 'trixie'] as const

@@ -76,7 +76,7 @@ function unpackAll(directory: string): void {
 }
 
 /** What boots this kernel; made once. Undefined, and said why, if no suite has it. */
-async function kernel({ name, suites, machine, roots: its = roots }: Kernel): Promise<BootFiles | string> {
+async function kernel({ name, suites, machine, roots: [own = roots[0]] }: Kernel): Promise<BootFiles | string> {
   const note = join(cache, 'boot', `${name}.json`)
   if (existsSync(note)) return JSON.parse(readFileSync(note, 'utf8'))
   const archive = await openArchive(join(cache, 'apt'))
@@ -90,7 +90,7 @@ async function kernel({ name, suites, machine, roots: its = roots }: Kernel): Pr
         await archive.kernel(suite, machines[machine].debian, `${packages}.making`)
         renameSync(`${packages}.making`, packages)
       }
-      const busybox = join(await tree(its[0] ?? roots[0], machine), 'bin/busybox')
+      const busybox = join(await tree(own, machine), 'bin/busybox')
       const packer = join(await tree(roots[0], 'x64'), 'bin/busybox')
       const files = bootFiles(packages, join(cache, 'boot', name), busybox, packer)
       writeFileSync(note, JSON.stringify(files))
@@ -173,7 +173,7 @@ for (const one of kernels.filter(({ name }) => chosen(kernels.map((each) => each
   const files = await kernel(one)
   const checkout = checkouts.get(machine) ?? product(machine)
   checkouts.set(machine, checkout)
-  for (const suite of chosen(roots).filter((each) => one.roots?.includes(each) ?? true)) {
+  for (const suite of chosen(roots).filter((each) => one.roots.includes(each))) {
     const result = join(cache, 'results', `${name}-${suite}.json`)
     if (typeof files === 'string') {
       writeFileSync(result, JSON.stringify([{ step: 'missing', why: files }]))

@@ -17,7 +17,7 @@ function outcome(findings: readonly Finding[], step: Step): { text: string; ok: 
   const attached = all.find((one) => 'attached' in one)
   if (!attached || !('attached' in attached)) return { text: 'FAILED', ok: false }
   const text = `${Math.round(attached.attached)} s`
-  if (step !== 'first' && step !== 'all') return { text, ok: true }
+  if (step !== 'first' && step !== 'pod' && step !== 'all') return { text, ok: true }
   const alert = all.find((one) => 'alert' in one)
   const raised = alert !== undefined && 'alert' in alert && alert.alert === true
   return { text: `${text}, ${raised ? 'alert' : 'NO ALERT'}`, ok: raised }
@@ -25,6 +25,7 @@ function outcome(findings: readonly Finding[], step: Step): { text: string; ok: 
 
 const headings: Record<Step, string> = {
   first: 'first pack',
+  pod: 'as in a pod',
   files: 'files',
   network: 'network',
   privilege: 'privilege',

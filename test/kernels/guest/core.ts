@@ -2,7 +2,7 @@
  * The end-to-end core, inside a virtual machine: the product as its user starts it, real acts, and what it told of them.
  * Writes what it found to stdout, one JSON object a line: see Finding in ../findings.ts.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { release } from 'node:os'
@@ -16,6 +16,7 @@ import { matches } from './matching.ts'
 /** Milliseconds. Emulated, everything takes ten to thirty times as long. */
 const patience = 1_500_000
 const eventWithin = 60_000
+const lateWithin = 10_000
 /** How often the sensor is started if Node is ended by a signal of its own: emulated, what V8 compiled is wrong at times. */
 const starts = 3
 
@@ -32,13 +33,17 @@ interface Sensor<T> {
   stop(): Promise<void>
 }
 
+/** What the chart gives to the sensor's container, and no more. */
+const asInPod = ['setpriv', '--bounding-set=-all,+bpf,+perfmon']
+const paranoid = '/proc/sys/kernel/perf_event_paranoid'
+
 /** Ended by a signal that nobody sent: of Node, not of Nightjar. */
 class Died extends Error {}
 
 async function start<T>(step: Step, args: string[], text: string): Promise<Sensor<T>> {
   for (let tries = 1; ; tries++) {
     try {
-      return await startOnce(args, text)
+      return await startOnce(step === 'pod' ? asInPod : [], args, text)
     } catch (problem) {
       if (!(problem instanceof Died) || tries === starts) throw problem
       say({ step, died: problem.message })
@@ -47,9 +52,10 @@ async function start<T>(step: Step, args: string[], text: string): Promise<Senso
 }
 
 /** Resolves when the line of its log that holds `text` has come; rejects with how it ended, and its last words. */
-async function startOnce<T>(args: string[], text: string): Promise<Sensor<T>> {
+async function startOnce<T>(wrap: string[], args: string[], text: string): Promise<Sensor<T>> {
   writeFileSync('/tmp/config.yaml', 'probe: { startTimeout: 25m }\nexporters: { spool: { directory: /tmp/spool } }\n')
-  const child = spawn(process.execPath, ['sensor/main.ts', ...args, '--config', '/tmp/config.yaml'], {
+  const [command = '', ...rest] = [...wrap, process.execPath, 'sensor/main.ts', ...args, '--config', '/tmp/config.yaml']
+  const child = spawn(command, rest, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, NIGHTJAR_LOG_LEVEL: 'debug' },
   })
@@ -141,7 +147,7 @@ async function reverseShell(sensor: Sensor<Alert>): Promise<string | undefined> 
   return `${end ? `the sensor ended: ${end}; ` : ''}no alert; came: ${JSON.stringify(sensor.all.map(({ rule }) => rule.id))}`
 }
 
-async function rules(step: 'first' | 'all', args: string[]) {
+async function rules(step: 'first' | 'pod' | 'all', args: string[]) {
   const since = performance.now()
   try {
     const sensor = await start<Alert>(
@@ -158,6 +164,28 @@ async function rules(step: 'first' | 'all', args: string[]) {
   } catch (error) {
     say({ step, failed: String(error) })
   }
+}
+
+/**
+ * With the two capabilities of the chart. Debian's kernels refuse all probes then, unless the node allows it: that must be said
+ * before bpftrace is started.
+ */
+async function inPod(args: string[]) {
+  const level = readFileSync(paranoid, 'utf8')
+  const { stdout } = spawnSync(asInPod[0] ?? '', [...asInPod.slice(1), process.execPath, 'sensor/main.ts', 'doctor'], {
+    encoding: 'utf8',
+  })
+  const isSaid = /^MISS {2}perf events +kernel.perf_event_paranoid \d, and no CAP_SYS_ADMIN/m.test(stdout)
+  say({
+    step: 'act',
+    family: 'pod',
+    name: `perf_event_paranoid ${level.trim()}`,
+    ok: isSaid,
+    ...(!isSaid && { why: stdout }),
+  })
+  writeFileSync(paranoid, '2')
+  await rules('pod', args)
+  writeFileSync(paranoid, level)
 }
 
 /** Types of events that are asked for together: a compiler that is emulated takes minutes for each of these. */
@@ -208,11 +236,17 @@ async function families(group: Group) {
     const number = sensor.child.pid ?? 0
     const { pid, printed } = await acting(command.map((word) => (word === 'SENSOR' ? String(number) : word)))
     const last = await sensor.first(({ type, process }) => type === 'exit' && process?.pid === pid)
-    const own = sensor.all.filter(({ type, process }) => type === family && process?.pid === pid)
+    const ownSoFar = () => sensor.all.filter(({ type, process }) => type === family && process?.pid === pid)
     const expected = told({ printed: printed.trim(), sensor: number })
     // In their order; what else the program did in this family (its loader's opens, say) doesn't matter.
-    let at = 0
-    for (const event of own) if (at < expected.length && matches(event, expected[at])) at++
+    const toldSoFar = () => {
+      let at = 0
+      for (const event of ownSoFar()) if (at < expected.length && matches(event, expected[at])) at++
+      return at
+    }
+    // bpftrace 0.17 reads one processor's buffer after the other: emulated, the exit may be told before what came before it.
+    await sensor.first(() => toldSoFar() === expected.length, lateWithin)
+    const [own, at] = [ownSoFar(), toldSoFar()]
     const ok = last !== undefined && at === expected.length
     const found = own.map(({ process, host: _, identity: __, ...rest }) => ({ ...rest, by: process?.command_line }))
     const end = sensor.ended()
@@ -242,7 +276,9 @@ prepare()
 // Those that the command line of the machine names, or all.
 const [, asked] = /\bnightjar\.steps=(\S+)/.exec(readFileSync('/proc/cmdline', 'utf8')) ?? []
 const isAsked = (step: string) => asked === undefined || asked.split(',').includes(step)
-if (isAsked('first')) await rules('first', ['--no-builtin-rules', '--rules', 'rules/packs/nightjar.json'])
+const first = ['--no-builtin-rules', '--rules', 'rules/packs/nightjar.json']
+if (isAsked('first')) await rules('first', first)
+if (isAsked('pod')) await inPod(first)
 for (const group of Object.keys(groups) as Group[]) if (isAsked(group)) await families(group)
 if (isAsked('all')) await rules('all', [])
 say({ step: 'done' })
