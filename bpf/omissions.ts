@@ -21,8 +21,6 @@ export interface Block {
 /** Whether it is one that adds to what tracepoints tell, where the kernel allows it: a truer name, a 32-bit program's call. */
 export const isKprobe = ({ probes }: Block) => probes.some((probe) => /^k(?:ret)?probe:/.test(probe))
 export const isReturnProbe = ({ probes }: Block) => probes.some((probe) => probe.startsWith('kretprobe:'))
-/** The same by fentry or fexit (functions.ts). */
-export const isFentry = ({ probes }: Block) => probes.some((probe) => /^k(?:ret)?func:/.test(probe))
 
 /** What a block is called in logs and metrics: its fragment and its first probe. */
 export const nameOf = ({ fragment, probes }: Block) => `${fragment} (${probes[0] ?? ''})`
@@ -52,22 +50,13 @@ export function blocksOf(program: string): Block[] {
   return blocks
 }
 
-/** The program with another text for each block; '' leaves it out. */
-export function mapBlocks(program: string, to: (block: Block, text: string) => string): string {
-  const lines = program.split('\n')
-  const made: string[] = []
-  let from = 0
-  for (const block of blocksOf(program)) {
-    const text = to(block, lines.slice(block.firstLine - 1, block.lastLine).join('\n'))
-    made.push(...lines.slice(from, block.firstLine - 1), ...(text === '' ? [] : [text]))
-    from = block.lastLine
-  }
-  return [...made, ...lines.slice(from)].join('\n')
-}
-
 /** The program without the blocks of these names. */
-export const without = (program: string, omitted: ReadonlySet<string>): string =>
-  omitted.size === 0 ? program : mapBlocks(program, (block, text) => (omitted.has(nameOf(block)) ? '' : text))
+export function without(program: string, omitted: ReadonlySet<string>): string {
+  if (omitted.size === 0) return program
+  const gone = blocksOf(program).filter((block) => omitted.has(nameOf(block)))
+  const lines = program.split('\n')
+  return lines.filter((_, at) => !gone.some((one) => at + 1 >= one.firstLine && at + 1 <= one.lastLine)).join('\n')
+}
 
 /**
  * The block that bpftrace refused, as its words tell by a line (types and fields) or by a probe (the verifier, attaching).
@@ -89,15 +78,8 @@ export function refusedBlock(program: string, complaint: readonly string[]): Blo
   return undefined
 }
 
-/**
- * `tracepoint:sched:sched_process_exec`, or what newer bpftraces make of it: `tracepoint_sched_sched_process_exec_2`,
- * `fentry:vmlinux:fd_install`.
- */
+/** `tracepoint:sched:sched_process_exec`, or what newer bpftraces make of it: `tracepoint_sched_sched_process_exec_2`. */
 function isNamed(line: string, probe: string): boolean {
-  const name = probe
-    .replace(/^kfunc:/, '(?:kfunc|fentry):(?:vmlinux:)?')
-    .replace(/^kretfunc:/, '(?:kretfunc|fexit):(?:vmlinux:)?')
-    .replaceAll('*', '\\w*')
-    .replaceAll(/(?<!\?):/g, '[:_]')
-  return new RegExp(`\\b${name}(?:_\\d+)?(?!\\w)`).test(line)
+  const name = probe.replaceAll('*', '\\w*')
+  return new RegExp(`\\b${name}(?!\\w)|\\b${name.replaceAll(':', '_')}_\\d+\\b`).test(line)
 }

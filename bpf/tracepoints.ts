@@ -2,26 +2,23 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Architecture } from './architecture.ts'
-import { functionsOf } from './functions.ts'
+import { kprobesOf } from './kprobes.ts'
 import { type Block, blocksOf, isKprobe } from './omissions.ts'
 
 /**
- * `category:name` -> which fields its record has; undefined if the kernel has no such tracepoint. `kprobe:function` -> the
- * names of its parameters; undefined if it can't be probed.
+ * `category:name` -> the fields of its record; undefined if the kernel has no such tracepoint. `kprobe:function` -> no fields;
+ * undefined if it can't be probed.
  */
-export type Tracepoints = (name: string) => { has(field: string): boolean; parameters?: readonly string[] } | undefined
+export type Tracepoints = (name: string) => Pick<ReadonlySet<string>, 'has'> | undefined
 
 const kprobe = 'kprobe:'
 
 /** The tracepoints of this kernel, as its tracefs lists them; undefined where that isn't mounted or may not be read. */
 export function tracepointsOf(tracefs = '/sys/kernel/tracing'): Tracepoints | undefined {
   if (!existsSync(join(tracefs, 'events/sched'))) return undefined
-  const functions = functionsOf()
+  const canBeProbed = kprobesOf()
   return (name) => {
-    if (name.startsWith(kprobe)) {
-      const parameters = functions(name.slice(kprobe.length))
-      return parameters && { has: () => false, parameters }
-    }
+    if (name.startsWith(kprobe)) return canBeProbed(name.slice(kprobe.length)) ? new Set() : undefined
     try {
       const format = readFileSync(join(tracefs, 'events', name.replace(':', '/'), 'format'), 'utf8')
       // Documentation/trace/events.rst: `field:<type> <name>;`, an array's name with its size behind.

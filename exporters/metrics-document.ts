@@ -8,8 +8,7 @@ const listed = (values: readonly string[]) => values.map(code).join(', ')
 
 /** What a label says, by `metric{label}`, or by the label alone where it says the same in every metric. */
 const labels: Readonly<Record<string, string>> = {
-  backend:
-    'what the kernel is watched through: `tracepoint`, and `tracepoint,fentry` or `tracepoint,kprobe` where it allows that',
+  backend: 'what the kernel is watched through: `tracepoint`, and `tracepoint,kprobe` where it allows kprobes',
   blast_radius: 'its level: `critical`, `high`, `medium`, `low`, `none`; `unknown`',
   bpftrace: 'its version',
   exporter: 'the receiver’s `name`; `otlp`, `file`, `syslog`, `kubernetes-events`, `stdout`',

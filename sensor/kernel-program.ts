@@ -1,20 +1,19 @@
 /** The kernel program of a stream, with what this kernel and this bpftrace turn out not to take left out of it. */
-import { byFentry } from '../bpf/functions.ts'
 import type { Interests } from '../bpf/interest.ts'
-import { blocksOf, isFentry, isKprobe, isReturnProbe, nameOf, refusedBlock, without } from '../bpf/omissions.ts'
+import { blocksOf, isKprobe, isReturnProbe, nameOf, refusedBlock, without } from '../bpf/omissions.ts'
 import { program } from '../bpf/program.ts'
 import { lostBlocks, type Tracepoints } from '../bpf/tracepoints.ts'
 
 export interface KernelProgram {
   text(interests: Interests): string
   /**
-   * bpftrace has refused a text with these words: leaves out what they name, or fentry, for which kprobes stand in. False if
-   * there is nothing that can be left out; else text() gives another one from now on.
+   * bpftrace has refused a text with these words: leaves out what they name. False if they name nothing that can be left
+   * out; else text() gives another one from now on.
    */
   refused(text: string, complaint: readonly string[]): boolean
   /** What is not watched of what is wanted, as nameOf() says it: refused, or the kernel has no such tracepoint. */
   missing(interests: Interests): string[]
-  /** What the kernel is watched through: `tracepoint`, and `kprobe` or `fentry` where it allows them: `tracepoint,fentry`. */
+  /** What the kernel is watched through: `tracepoint`, `tracepoint,kprobe`. */
   backend(interests: Interests): string
 }
 
@@ -23,30 +22,15 @@ const mostOmitted = 16
 
 export function createKernelProgram(options: {
   tracepoints(): Tracepoints | undefined
-  /** `instead`: what stands in for it; undefined if it is left out. */
-  onRefused(name: string, complaint: readonly string[], instead?: 'kprobe'): void
+  onRefused(name: string, complaint: readonly string[]): void
 }): KernelProgram {
   const omitted = new Set<string>()
-  let fentry = true
-  const text = (interests: Interests) => {
-    const tracepoints = options.tracepoints()
-    const whole = without(program(interests, tracepoints), omitted)
-    return fentry && tracepoints ? byFentry(whole, tracepoints) : whole
-  }
+  const text = (interests: Interests) => without(program(interests, options.tracepoints()), omitted)
   return {
     text,
-    backend(interests) {
-      const blocks = blocksOf(text(interests))
-      return ['tracepoint', blocks.some(isFentry) && 'fentry', blocks.some(isKprobe) && 'kprobe'].filter(Boolean).join()
-    },
+    backend: (interests) => (blocksOf(text(interests)).some(isKprobe) ? 'tracepoint,kprobe' : 'tracepoint'),
     refused(text, complaint) {
       const block = refusedBlock(text, complaint)
-      // Also where nothing is named: without fentry it may be taken.
-      if (block ? isFentry(block) : blocksOf(text).some(isFentry)) {
-        fentry = false
-        options.onRefused(block ? nameOf(block) : 'fentry', complaint, 'kprobe')
-        return true
-      }
       if (block === undefined || omitted.has(nameOf(block)) || omitted.size >= mostOmitted) return false
       // A kernel that refuses one kprobe refuses all of them; one at the return of a function needs more than others.
       const isAlike = [isReturnProbe, isKprobe].find((kind) => kind(block))

@@ -93,11 +93,8 @@ export function openStream(options: {
   let lostEvents = 0
   const kernelProgram = createKernelProgram({
     tracepoints: tracepointsOf,
-    onRefused(refused, complaint, instead) {
-      if (instead) log.info({ refused, complaint }, `bpftrace refused fentry; going on with ${instead}s`)
-      else
-        log.warn({ left_out: refused, complaint }, 'bpftrace refused a part of the kernel program; going on without it')
-    },
+    onRefused: (left_out, complaint) =>
+      log.warn({ left_out, complaint }, 'bpftrace refused a part of the kernel program; going on without it'),
   })
 
   const enricher = openEnriching({

@@ -1,24 +1,32 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { layoutOf } from '../../bpf/architecture.ts'
-import { offsetOf, parametersIn } from '../../bpf/btf.ts'
-import { btf } from './types.ts'
+import { offsetOf } from '../../bpf/btf.ts'
 
-describe("the names of a function's parameters are what the kernel says of them", () => {
-  const functions = btf(60)
+const words = (...numbers: number[]) => Buffer.from(new Uint32Array(numbers).buffer)
+const texts = '\0int\0cred\0usage\0cap_effective\0other\0'
+const at = (name: string) => texts.indexOf(`\0${name}\0`) + 1
+const info = (kind: number, members = 0, bitFields = false) => (kind << 24) + members + (bitFields ? 2 ** 31 : 0)
 
-  test('in their order', () => {
-    expect(parametersIn(functions)('open')).toEqual(['usage', 'other'])
+/** Types as a kernel has them: a number, an enumeration, a function's prototype, then struct cred. */
+function btf(effectiveAt: number, bitFields = false): Buffer {
+  const types = Buffer.concat([
+    words(at('int'), info(1), 4, 32),
+    words(at('other'), info(6, 2), 4, at('usage'), 0, at('other'), 1),
+    words(0, info(13, 1), 1, 0, 1),
+    words(at('other'), info(4, 1), 8, at('cap_effective'), 1, 0),
+    words(at('cred'), info(4, 2, bitFields), 100),
+    words(at('usage'), 1, 0, at('cap_effective'), 1, effectiveAt * 8),
+  ])
+  const header = Buffer.alloc(24)
+  header.writeUInt16LE(0xeb9f, 0)
+  header.writeUInt8(1, 2)
+  const parts = [24, 0, types.length, types.length, texts.length]
+  parts.forEach((value, index) => {
+    header.writeUInt32LE(value, 4 + index * 4)
   })
-
-  test('nothing is made up: of what is no function, or of what are no types', () => {
-    expect(parametersIn(functions)('cred')).toBeUndefined()
-    expect(parametersIn(functions)('ope')).toBeUndefined()
-    for (let length = 0; length < functions.length; length += 7)
-      expect([undefined, ['usage', 'other']]).toContainEqual(parametersIn(functions.subarray(0, length))('open'))
-    expect(parametersIn(Buffer.alloc(1000, 0xff))('open')).toBeUndefined()
-  })
-})
+  return Buffer.concat([header, types, Buffer.from(texts)])
+}
 
 describe('the place of a field is what the kernel says of it', () => {
   test.each([56, 60, 64])('%d bytes on', (bytes) => {

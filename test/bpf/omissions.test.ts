@@ -5,7 +5,7 @@ import { architectureOf } from '../../bpf/architecture.ts'
 import { allOf } from '../../bpf/interest.ts'
 import { blocksOf, nameOf, refusedBlock, without } from '../../bpf/omissions.ts'
 import { program } from '../../bpf/program.ts'
-import { lostBlocks, type Tracepoints } from '../../bpf/tracepoints.ts'
+import { lostBlocks } from '../../bpf/tracepoints.ts'
 import { eventTypes } from '../../sensor/event.ts'
 import { createKernelProgram } from '../../sensor/kernel-program.ts'
 
@@ -151,51 +151,5 @@ describe('what a kernel can not show', () => {
     expect(kernelProgram.refused(kernelProgram.text(all), [line])).toBe(true)
     expect(kernelProgram.text(all)).not.toContain('kretprobe:')
     expect(kernelProgram.text(all)).toContain('kprobe:security_path_rename')
-  })
-
-  describe('and allows fentry', () => {
-    const tracepoints: Tracepoints = (name) => ({
-      has: () => true,
-      ...(name.startsWith('kprobe:') && { parameters: ['a', 'b', 'c', 'd'] }),
-    })
-
-    test('is watched through it', () => {
-      const kernelProgram = createKernelProgram({ tracepoints: () => tracepoints, onRefused: () => {} })
-      expect(kernelProgram.backend(all)).toBe('tracepoint,fentry')
-      expect(kernelProgram.missing(all)).toEqual([])
-    })
-
-    test.each([
-      ['0.17', 'ERROR: Error attaching probe: kfunc:vmlinux:security_path_link'],
-      ['0.23', 'ERROR: Error loading BPF program for fentry_vmlinux_security_path_link_41.'],
-    ])('where it refuses it after all, kprobes take its place, all at once, and nothing is missing (%s)', (_, line) => {
-      const told: unknown[] = []
-      const kernelProgram = createKernelProgram({
-        tracepoints: () => tracepoints,
-        onRefused: (name, __, instead) => told.push([name, instead]),
-      })
-      const text = kernelProgram.text(all)
-      expect(kernelProgram.refused(text, [line])).toBe(true)
-      expect(told).toEqual([['link (kfunc:security_path_link)', 'kprobe']])
-      expect(kernelProgram.backend(all)).toBe('tracepoint,kprobe')
-      expect(kernelProgram.missing(all)).toEqual([])
-    })
-
-    test('or bpftrace names nothing: without fentry it may be taken, and after that nothing is left to try', () => {
-      const kernelProgram = createKernelProgram({ tracepoints: () => tracepoints, onRefused: () => {} })
-      expect(kernelProgram.refused(kernelProgram.text(all), ['ERROR: out of luck'])).toBe(true)
-      expect(kernelProgram.backend(all)).toBe('tracepoint,kprobe')
-      expect(kernelProgram.refused(kernelProgram.text(all), ['ERROR: out of luck'])).toBe(false)
-    })
-
-    test('also where its line is named, as of a bpftrace that finds no such function', () => {
-      const kernelProgram = createKernelProgram({ tracepoints: () => tracepoints, onRefused: () => {} })
-      const text = kernelProgram.text(all)
-      const line = text.split('\n').indexOf('kfunc:security_path_mkdir') + 1
-      expect(
-        kernelProgram.refused(text, [`stdin:${line}:1-26: ERROR: No matches for fentry security_path_mkdir.`]),
-      ).toBe(true)
-      expect(kernelProgram.backend(all)).toBe('tracepoint,kprobe')
-    })
   })
 })

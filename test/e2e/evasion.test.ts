@@ -4,7 +4,7 @@ import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, w
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
-import { functionsOf } from '../../bpf/functions.ts'
+import { kprobesOf } from '../../bpf/kprobes.ts'
 import { act, kernelTest, type Sensor, settled, startSensor } from './sensor.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'nightjar-evasion-'))
@@ -91,7 +91,7 @@ describe('a file that is read is told by its own path', () => {
       const pid = await act(inside('compat'), ['open', 'way/../secret'], { cwd: directory })
       await settled(sensor)
       const found = sensor.alerts.all.filter(({ process }) => process?.pid === pid)
-      expect(found.map(({ file }) => file?.path)).toEqual(functionsOf()('fd_install') ? [secret] : [])
+      expect(found.map(({ file }) => file?.path)).toEqual(kprobesOf()('fd_install') ? [secret] : [])
     })
 
   // Each of these is another name for the file, and the kernel has it opened by that name. The giving of the name shows,

@@ -25,7 +25,7 @@ kernelTest('doctor attaches the whole program for a moment, and exits 0', async 
   expect(lines.find(({ name }) => name === 'kernel probes')).toMatchObject({
     ok: true,
     found: expect.stringMatching(
-      /^through tracepoint(,fentry|,kprobe)?, attached in [\d.]+ s(; not watched on this kernel: .*)?$/,
+      /^through tracepoint(,kprobe)?, attached in [\d.]+ s(; not watched on this kernel: .*)?$/,
     ),
   })
   expect(code).toBe(0)
