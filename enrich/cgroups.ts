@@ -16,7 +16,7 @@ export type Cgroups = {
   hierarchy: string | undefined
   /**
    * The path from the root of the hierarchy, such as `/system.slice/ssh.service`, or `/` itself; undefined: not known.
-   * `startTime` (any number that tells two processes with one pid apart) lets what /proc said be remembered.
+   * `startTime` (any number that tells two processes with one pid apart) lets a container that /proc named be remembered.
    */
   pathOf(where: {
     cgroupId?: string | undefined
@@ -98,7 +98,8 @@ export function openCgroups(
     const now = clock()
     const remembered = ofProcess.get(key)
     // Only a container's path is kept: runc starts on the host and enters its container afterwards, and none leaves.
-    if (remembered && (now - remembered.at < onHostForMs || containerOf(remembered.path ?? ''))) return remembered.path
+    const stays = startTime !== undefined && containerOf(remembered?.path ?? '')
+    if (remembered && (stays || now - remembered.at < onHostForMs)) return remembered.path
     const path = processPath(pid, proc)
     ofProcess.set(key, { path, at: now })
     return path

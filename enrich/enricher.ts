@@ -22,7 +22,7 @@ import type { Pods } from './pods.ts'
 import type { Runtime } from './runtime.ts'
 import type { Users } from './users.ts'
 
-/** Where a process runs. `version1`: where cgroups of v1 are in use, the path of its own (sensor/processes.ts). */
+/** Where a process runs. `version1`: where cgroups of v1 are in use, the path of its own, if it is known (sensor/processes.ts). */
 export type Where = { cgroupId?: string | undefined; pid?: number; version1?: string | undefined }
 
 export type Enricher = {
@@ -53,6 +53,8 @@ const mostUsers = 1_024
 
 export function createEnricher(options: {
   cgroups: Pick<Cgroups, 'pathOf' | 'made' | 'removed'>
+  /** Whether cgroups of v1 are in use, too. */
+  usesVersion1?: boolean
   /** Absent: no Kubernetes, nothing waits. */
   pods?: Pick<Pods, 'podOf' | 'containerOf' | 'state'>
   /** What is known of the pods' identities beside their names; absent: nothing. */
@@ -70,7 +72,7 @@ export function createEnricher(options: {
   after?(ms: number, work: () => void): () => void
 }): Enricher {
   const { cgroups, pods, identities, runtime, users, host, nodeName, clusterName, emit, onResult } = options
-  const { waitMs = 2_000, mostWaiting = 10_000, after = afterTimeout } = options
+  const { usesVersion1 = false, waitMs = 2_000, mostWaiting = 10_000, after = afterTimeout } = options
   const node: K8s | undefined =
     nodeName === undefined
       ? undefined
@@ -94,11 +96,12 @@ export function createEnricher(options: {
     return group
   }
 
-  /** Some runtimes make a container's cgroups in v1 alone: its cgroup in v2 is the host's. */
+  /** Some runtimes make a container's cgroups in v1 alone: its cgroup in v2 is the host's, which says nothing by itself. */
   function groupAt({ cgroupId, pid, version1 }: Where, startTime: number | undefined): Group | 'host' | 'unknown' {
     const path = cgroups.pathOf(version1 === undefined ? { cgroupId, pid, startTime } : { cgroupId })
     const group = path === undefined ? 'unknown' : groupOf(path)
-    return version1 === undefined || typeof group === 'object' ? group : groupOf(version1)
+    if (typeof group === 'object' || !usesVersion1) return group
+    return version1 === undefined ? 'unknown' : groupOf(version1)
   }
 
   /** Brings a group up to what is known now. */

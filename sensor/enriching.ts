@@ -31,11 +31,13 @@ export function openEnriching(options: {
   hostUsers: boolean
   /** Whether /proc shows the processes by the numbers that the kernel gives them. */
   seesAll: boolean
+  /** Whether cgroups of version 1 are in use, too. */
+  usesVersion1: boolean
   log: Log
   emit(event: Event): void
   onResult(result: string): void
 }): Enricher {
-  const { config, kubernetes, host, hostUsers, seesAll, log, emit, onResult } = options
+  const { config, kubernetes, host, hostUsers, seesAll, usesVersion1, log, emit, onResult } = options
   const socket = config.cri?.socket === undefined ? 'auto' : config.cri.socket
   const waitMs = parseDuration(config.kubernetes?.maxWait ?? '')
   const onChange = () => {
@@ -72,6 +74,7 @@ export function openEnriching(options: {
 
   const enricher = createEnricher({
     cgroups: openCgroups({ seesAll }),
+    usesVersion1,
     ...(pods && { pods }),
     ...(identities && { identities }),
     ...(runtime && { runtime }),

@@ -35,7 +35,7 @@ export interface Entry extends Wired {
   /** It was not among those running at the last look. */
   missed: boolean
   cgroup: string | undefined
-  /** Where cgroups of version 1 are in use: the path of its own, a container's if it is in one. Undefined: not known. */
+  /** Where cgroups of version 1 are in use: the path of its own, a container's if it is in one. Undefined: to be asked for. */
   version1: string | undefined
   /** Effective capabilities since its last exec. Ancestors are told without: forty names each would be most of an event. */
   capabilities: string[] | undefined
@@ -52,7 +52,7 @@ export interface ProcessTable {
   apply(act: Act): void
   /** Takes over what /proc shows of processes that the table doesn't know, and drops those that are gone. */
   prime(running: RunningProcess[]): void
-  /** Drops processes that were not among those running, by their numbers, at this look and at the one before. */
+  /** After a loss. Drops processes that were not among those running, by their numbers, at this look and at the one before. */
   sweep(running: ReadonlySet<number>): void
   size(): number
 }
@@ -73,7 +73,7 @@ export function createProcessTable(
   clock: Clock,
   emit: Emit,
   needless: (type: EventType) => boolean = () => false,
-  version1Of: (pid: number) => string | undefined = () => undefined,
+  version1Of?: (pid: number) => string | undefined,
 ): ProcessTable {
   const entries = new Map<number, Entry>()
   const exited: { pid: number; entry: Entry; time: number }[] = []
@@ -113,13 +113,18 @@ export function createProcessTable(
     return entry
   }
 
+  /** What /proc says of its cgroup of version 1; undefined: nothing, it has ended. No process leaves a container. */
+  const placed = (entry: Entry, path: string | undefined) => {
+    if (containerOf(path ?? '') || !containerOf(entry.version1 ?? '')) entry.version1 = path
+  }
+
   /** The process of an act. Of one that the table missed no more is known than what the act says. */
   const actor = (act: { time: number; pid: number; ppid: number; cgroup: string; uid: number; gid: number }): Entry => {
     const known = entries.get(act.pid)
     const missed = !known || known.exited
     const entry = missed ? child(act.pid, act.ppid, {}) : known
     entry.cgroup = act.cgroup
-    if (missed || entry.version1 === undefined) entry.version1 = version1Of(act.pid) ?? entry.version1
+    if (version1Of && (missed || entry.version1 === undefined)) placed(entry, version1Of(act.pid))
     const { user, group } = entry.described
     if (user?.id !== act.uid || group?.id !== act.gid || entry.described.ppid !== act.ppid)
       entry.described = { ...entry.described, ppid: act.ppid, user: { id: act.uid }, group: { id: act.gid } }
@@ -229,8 +234,8 @@ export function createProcessTable(
       }
       case 'cgroup_joined': {
         const entry = entries.get(act.pid)
-        // A runtime puts a process into its container's cgroups one hierarchy after the other, and none leaves.
-        if (entry && act.path !== undefined && containerOf(act.path)) entry.version1 = act.path
+        // Where it had ended before /proc was asked, what it has forked is asked for when it acts.
+        if (entry) placed(entry, act.path)
         return
       }
     }
@@ -256,7 +261,7 @@ export function createProcessTable(
         entry = child(process.pid, process.ppid, described)
         entry.execed = true
       }
-      entry.version1 = version1Of(process.pid)
+      if (version1Of) placed(entry, version1Of(process.pid))
     }
     for (const process of running) if (alive.has(process.pid)) add(process)
   }
@@ -264,6 +269,8 @@ export function createProcessTable(
   const sweep = (running: ReadonlySet<number>) => {
     for (const [pid, entry] of entries) {
       if (entry.exited) continue
+      // That it was put into a container may be among what was lost: /proc is asked when it acts.
+      placed(entry, undefined)
       if (entry.missed && !running.has(pid)) {
         end(entry)
         entries.delete(pid)

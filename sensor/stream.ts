@@ -86,7 +86,8 @@ export function openStream(options: {
   })
 
   const seesAll = readlinkSync('/proc/self/ns/pid') === initialPidNamespace
-  const version1Of = seesAll && usesVersion1() ? processPath : undefined
+  const version1 = usesVersion1()
+  const version1Of = version1 && seesAll ? processPath : undefined
 
   let { interests } = options
   let up = false
@@ -103,6 +104,7 @@ export function openStream(options: {
     host,
     hostUsers: !inPod,
     seesAll,
+    usesVersion1: version1,
     log,
     emit(event) {
       // It comes from no process, and so not through the table that counts them.

@@ -139,6 +139,16 @@ describe('without a v2 hierarchy', () => {
     expect(path()).toBe(`/docker/${id}`)
   })
 
+  test('a container is not remembered by a number alone, which another process may have next', () => {
+    let now = 0
+    const cgroups = openCgroups({ proc, clock: () => now })
+    writeFileSync(join(proc, '42/cgroup'), `4:memory:/docker/${id}\n`)
+    expect(cgroups.pathOf({ pid: 42 })).toBe(`/docker/${id}`)
+    writeFileSync(join(proc, '42/cgroup'), '4:memory:/\n')
+    now += 100
+    expect(cgroups.pathOf({ pid: 42 })).toBe('/')
+  })
+
   test('nobody is asked for where /proc has other numbers than the kernel', () => {
     writeFileSync(join(proc, '42/cgroup'), '4:memory:/\n')
     expect(openCgroups({ proc, seesAll: false }).pathOf({ pid: 42 })).toBeUndefined()

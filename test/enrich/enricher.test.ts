@@ -23,8 +23,16 @@ const paths: Record<string, string> = {
 }
 
 /** An enricher whose pods, clock and timers the test holds. */
-function bench(options: { kubernetes?: boolean; mostWaiting?: number; runtime?: boolean; identities?: boolean } = {}) {
-  const { kubernetes = true, mostWaiting } = options
+function bench(
+  options: {
+    kubernetes?: boolean
+    mostWaiting?: number
+    runtime?: boolean
+    identities?: boolean
+    usesVersion1?: boolean
+  } = {},
+) {
+  const { kubernetes = true, mostWaiting, usesVersion1 } = options
   let now = 0
   let state: 'live' | 'stale' = 'live'
   const table = createPodTable(() => now)
@@ -51,6 +59,7 @@ function bench(options: { kubernetes?: boolean; mostWaiting?: number; runtime?: 
     host: { name: 'machine', kernel: '6.18.0' },
     ...(kubernetes && { nodeName: 'node-a', clusterName: 'prod' }),
     mostWaiting,
+    usesVersion1,
     emit: (event) => emitted.push(event),
     onResult: (result) => results.push(result),
     after(ms, work) {
@@ -205,6 +214,20 @@ test('a process of which the cgroup is not known is not taken for one of the hos
   expect(event.identity).toEqual({ kind: 'unknown' })
   expect(event.process?.user).toEqual({ id: 33 })
   expect(results).toEqual(['unknown'])
+})
+
+test('where cgroups of version 1 are in use, one of version 2 says nothing of a process that is in no container there', () => {
+  const at = (version1?: string) => {
+    const { enricher, results } = bench({ usesVersion1: true })
+    enricher.push(
+      { type: 'exec', time: 1, process: { pid: 1, user: { id: 0 } } },
+      { cgroupId: 'host', pid: 1, version1 },
+    )
+    return results
+  }
+  expect(at('/user.slice')).toEqual(['host'])
+  expect(at(paths.docker)).toEqual(['container'])
+  expect(at()).toEqual(['unknown'])
 })
 
 test("the sensor's own events have a node and nobody who did them", () => {

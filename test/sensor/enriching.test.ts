@@ -37,6 +37,7 @@ describe.skipIf(!can)('the identity of a process (needs root and a cgroup2 mount
       host: { name: 'machine', kernel: '6' },
       hostUsers: false,
       seesAll: true,
+      usesVersion1: false,
       log: memoryLog(),
       emit(event) {
         emitted.push(event)

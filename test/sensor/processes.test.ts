@@ -762,7 +762,8 @@ describe('where cgroups of version 1 are in use', () => {
     made.table.prime([running(3, 1), running(4, 3)])
     const joined = (pid: number, path: string | undefined) =>
       made.apply({ act: 'cgroup_joined', time: made.now(), pid, path })
-    return { ...made, asked, joined, version1: () => made.places.at(-1)?.version1 }
+    const says = (pid: number, path: string) => paths.set(pid, path)
+    return { ...made, asked, joined, says, version1: () => made.places.at(-1)?.version1 }
   }
 
   test('/proc is asked for what runs when the sensor starts; what it forks is in the same, and not asked for', () => {
@@ -790,6 +791,47 @@ describe('where cgroups of version 1 are in use', () => {
     fork(30, 31)
     exec(31, 'cat')
     expect(version1()).toBe(container)
+  })
+
+  test('where it had ended before /proc was asked, what it forked is asked for', () => {
+    const { fork, exec, joined, asked, says, version1 } = node()
+    fork(3, 30)
+    exec(30, 'runc')
+    joined(30, undefined)
+    fork(30, 31)
+    says(31, container)
+    exec(31, 'sh')
+    expect(version1()).toBe(container)
+    exec(31, 'cat')
+    expect(asked.slice(2)).toEqual([31])
+  })
+
+  test('after a loss those that are in no container, as far as is known, are asked for once more', () => {
+    const { table, fork, exec, asked, says, version1 } = node()
+    fork(3, 30)
+    fork(4, 40)
+    table.sweep(new Set([3, 4, 30, 40]))
+    says(30, container)
+    exec(30, 'sh')
+    expect(version1()).toBe(container)
+    exec(40, 'cat')
+    expect(version1()).toBe(container)
+    expect(asked.slice(2)).toEqual([30])
+  })
+
+  test('who has left a container for a cgroup of the host is still of that container, also for a sensor that looks again', () => {
+    const { table, exec, says, version1 } = node()
+    says(4, host)
+    table.prime([running(3, 1), running(4, 3)])
+    exec(4, 'sh')
+    expect(version1()).toBe(container)
+  })
+
+  test('of one that can no longer be asked for, nothing is made up', () => {
+    const { fork, exec, version1 } = node()
+    fork(3, 78, { seen: false })
+    exec(78, 'sh')
+    expect(version1()).toBeUndefined()
   })
 
   test('one whose beginning the sensor missed is asked for once, wherever its parent is', () => {
