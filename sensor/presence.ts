@@ -13,10 +13,10 @@ export interface Presence {
   leaving(): void
 }
 
-/** Milliseconds between two marks. */
-const markEvery = 2000
+/** Milliseconds after which a mark is due: asked every second, every two are marked, also where a timer is late or early. */
+const markAfter = 1500
 /** Shorter ones can't be told from two marks of a sensor that is still there, as it is while a successor takes over. */
-const shortest = markEvery + 1000
+const shortest = 3000
 
 /** Without a file nothing is marked or told. `now`: Unix time in milliseconds. `complain` hears once why it can't be written. */
 export function openPresence(options: {
@@ -51,7 +51,7 @@ export function openPresence(options: {
     seeing() {
       const to = now()
       // A clock that was set back is no reason to wait until it has come round again.
-      if (marked !== undefined && Math.abs(to - marked) < markEvery) return
+      if (marked !== undefined && Math.abs(to - marked) < markAfter) return
       const from = marked === undefined ? lastMark(file) : undefined
       mark(to)
       if (from !== undefined && to - from >= shortest) gap(absence(from, to))

@@ -64,6 +64,11 @@ test('a sensor that takes over from one that still sees tells of no absence', ()
   expect(sensor(4, 5).gaps).toEqual([])
 })
 
+test('nor does one that comes when that was about to mark: a timer is never due to the millisecond', () => {
+  sensor(0, 1, 1.999)
+  expect(sensor(3).gaps).toEqual([])
+})
+
 test('a sensor that never saw leaves no mark: the absence goes on', () => {
   sensor(0)
   sensor().leavesAt(30)
