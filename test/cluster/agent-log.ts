@@ -6,7 +6,10 @@ import type { Alert } from '../../sensor/alert.ts'
 export interface AgentLog {
   /** Each once, in the order in which they were printed. */
   alerts(): Alert[]
-  /** Reads the pod's log from its start, again and again while the API server doesn't let it. */
+  /**
+   * Reads the pod's log from its start, again and again while the API server doesn't let it. Of the pod before, what it has
+   * printed is read to its end.
+   */
   follow(namespace: string, pod: string): void
   /** Resolves when this gives something. Rejects after `within` milliseconds with what came instead. */
   until<T>(found: (alerts: Alert[]) => T | undefined | false, within?: number): Promise<T>
@@ -30,13 +33,13 @@ export function openAgentLog(): AgentLog {
   }
 
   function follow(namespace: string, pod: string): void {
-    logs = spawn('kubectl', ['logs', '--namespace', namespace, '--follow', pod], {
+    const reading = spawn('kubectl', ['logs', '--namespace', namespace, '--follow', pod], {
       stdio: ['ignore', 'pipe', 'ignore'],
     })
-    if (logs.stdout) createInterface(logs.stdout).on('line', taken)
-    logs.once('close', () => {
-      if (!closed) setTimeout(() => closed || follow(namespace, pod), againAfter)
-    })
+    logs = reading
+    const isCurrent = () => !closed && logs === reading
+    createInterface(reading.stdout).on('line', taken)
+    reading.once('close', () => setTimeout(() => isCurrent() && follow(namespace, pod), againAfter))
   }
 
   return {

@@ -72,6 +72,7 @@ describe('from a process in a pod to the alert that the SOC receives', () => {
         `  kubeconfig: ${directory}/kubeconfig`,
         '  nodeName: node-a',
         '  clusterName: test-cluster',
+        '  maxWait: 4s',
         `cri: { socket: ${directory}/runtime.sock }`,
         'spiffe: { trustDomain: example.org }',
         'exporters:',

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect } from 'vitest'
 import { readCapture } from '../../sensor/capture.ts'
-import { act, kernelTest, output, settled, startSensor } from './sensor.ts'
+import { act, kernelTest, output, startSensor } from './sensor.ts'
 
 /** Short-lived processes at a steady rate, for 10 s: prints how many it made. */
 const storm = `
@@ -33,7 +33,9 @@ describe('under load', () => {
       const alert = await sensor.alerts.first(({ rule }) => rule.id === 'unexpected-child-process')
       expect(alert.process?.command_args).toEqual(['sh', '-c', 'exit 9'])
       const made = (await Promise.all(storms)).reduce((sum, { stdout }) => sum + Number(stdout), 0)
-      await settled(sensor)
+      // What comes of the last act comes after all before it.
+      await act('python3', ['-c', attack.replace('sleep(5)', 'sleep(0)').replace('exit 9', 'exit 10')])
+      await sensor.alerts.first(({ process }) => process?.command_args?.[2] === 'exit 10')
       const lost = await sensor.metric('nightjar_events_lost_total')
       await sensor.stop()
       let seen = 0

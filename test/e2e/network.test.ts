@@ -34,7 +34,7 @@ async function inNetwork(command: string[], types: EventType[], setup = 'true'):
     'sh',
     ...command,
   ])
-  await events.first(({ type, process }) => type === 'exit' && process?.pid === pid)
+  await stream.ended(pid)
   return events.all.filter(({ type, process }) => process?.pid === pid && types.includes(type))
 }
 

@@ -25,7 +25,7 @@ afterAll(async () => {
 /** What the children of a shell that runs this script executed, and where, in order. */
 async function executed(script: string): Promise<(string | undefined)[][]> {
   const pid = await act('sh', ['-ec', script], { cwd: directory })
-  await events.first(({ type, process }) => type === 'exit' && process?.pid === pid)
+  await stream.ended(pid)
   return events.all
     .filter(({ type, process }) => type === 'exec' && process?.ppid === pid)
     .map(({ process }) => [process?.executable?.path, process?.working_directory])

@@ -37,7 +37,7 @@ async function made(types: EventType[], command: string[], cwd = directory) {
   })
   const { pid } = running
   await new Promise((resolve) => running.once('close', resolve))
-  await events.first(({ type, process }) => type === 'exit' && process?.pid === pid)
+  await stream.ended(pid)
   const own = events.all.filter(({ type, process }) => process?.pid === pid && types.includes(type))
   const told = own.map(
     ({ type: _, time: __, process: ___, host: ____, identity: _____, container: ______, ...rest }) => rest,

@@ -57,7 +57,7 @@ beforeAll(async () => {
   spec.linux.cgroupsPath = `/${own}/kubepods/besteffort/pod11111111-2222-3333-4444-555555555555/${id}`
   writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec))
   sensor = await startSensor({ packs: 'all', patience: 100_000 })
-})
+}, 110_000)
 afterAll(async () => {
   await sensor?.stop()
   spawnSync('runc', ['delete', '--force', own])

@@ -144,6 +144,8 @@ export interface EventStream {
   /** Resolves when the kernel probes are attached; rejects if the command ends before. */
   readonly attached: Promise<void>
   readonly pid: number | undefined
+  /** Resolves when all is told of a process that has ended; exits must be watched. */
+  ended(pid: number | undefined): Promise<void>
   /** What it has logged so far. */
   log(): string
   stop(): Promise<void>
@@ -165,10 +167,16 @@ export function watchEvents(types: readonly EventType[]): EventStream {
     })
     ended.then((code) => reject(new Error(`ended with ${code}: ${log}`)))
   })
+  const exit = (pid: number | undefined) => events.first(({ type, process }) => type === 'exit' && process?.pid === pid)
   return {
     events,
     attached,
     pid: child.pid,
+    async ended(pid) {
+      await exit(pid)
+      // bpftrace before 0.20 reads one processor's buffer after the other: what came before the exit may come behind it.
+      await exit(await act('true', []))
+    },
     log: () => log,
     async stop() {
       child.kill('SIGTERM')

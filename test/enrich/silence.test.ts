@@ -83,7 +83,7 @@ describe.each(['HTTP/2 over TLS', 'HTTP/1.1'])('over %s', (protocol) => {
       { name: 'test', server: `${server.protocol}//127.0.0.1:${way.port}`, skipTLSVerify: false, ...authority },
       { name: 'test', token: 'test-token' },
     )
-    client = openApiServer(kubeConfig, { silence, lifeTimeoutMs: 200 })
+    client = openApiServer(kubeConfig, { silence, lifeTimeoutMs: 1_000 })
     const timing = { firstPause: 2, longestPause: 10 }
     pods = watchPods({ api: client, nodeName: 'node-a', log, onChange: changed, clock: () => now, timing })
     await pods.ready

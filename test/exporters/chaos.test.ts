@@ -94,7 +94,9 @@ async function startSoc(random: () => number, list: typeof misfortunes): Promise
       inARow++
       return request.socket.destroy()
     }
-    const found = inARow < mostInARow ? chosen(list, random()) : undefined
+    // What has not happened to half of them is not left to chance.
+    const overdue = taken.length > total / 2 ? list.find(([name]) => !count.has(name)) : undefined
+    const found = inARow < mostInARow ? (overdue ?? chosen(list, random())) : undefined
     const [name = '', , happen, isTaken = found === undefined] = found ?? []
     if (found !== undefined) count.set(name, (count.get(name) ?? 0) + 1)
     inARow = found === undefined ? 0 : inARow + 1
