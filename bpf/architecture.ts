@@ -35,9 +35,6 @@ const x64: Architecture = {
   macros: { frame: 'frame-x64' },
   constants: {
     THREAD_SIZE: 16384, // arch/x86/include/asm/page_64_types.h
-    USER_CS: 0x33, // of 64-bit programs
-    USER32_CS: 0x23, // of 32-bit ones, arch/x86/include/asm/segment.h
-    USER_DS: 0x2b,
     COMPAT_CALL: compatCall.x64,
     // An x32 call (__X32_SYSCALL_BIT), whose end neither a tracepoint nor a function of its own shows; and the lchown, fchown and
     // chown with 16 bits of 32-bit programs, which compat.ts leaves out, and whose numbers elsewhere are of no call on names.
@@ -173,6 +170,9 @@ export function layoutOf(btf: Buffer | undefined): Readonly<Record<string, numbe
     DENTRY_ROOM: (btf && (offsetOf(btf, 'dentry', 'd_iname') ?? offsetOf(btf, 'dentry', 'd_shortname'))) ?? 56,
     // cap_effective is a structure, whose only member is a number since 6.3 and was an array before. cap_ambient is 16 on.
     CRED_EFFECTIVE: (btf && offsetOf(btf, 'cred', 'cap_effective')) ?? 64,
+    // x86-64: what a kernel that can do FRED, which has this structure, leaves above what a call came with
+    // (TOP_OF_KERNEL_STACK_PADDING, arch/x86/include/asm/thread_info.h).
+    FRAME_PADDING: btf && offsetOf(btf, 'fred_frame', 'info') !== undefined ? 16 : 0,
   }
 }
 
