@@ -254,8 +254,11 @@ function roleFrom(kind: RbacKind, object: V1Role & V1ClusterRole): Role {
 function bindingFrom(kind: RbacKind, object: V1RoleBinding): Binding | undefined {
   const namespace = kind === 'RoleBinding' ? object.metadata?.namespace : undefined
   const holders = (object.subjects ?? []).flatMap((subject) => {
-    if (subject.kind === 'ServiceAccount')
-      return subject.namespace ? [userKey({ namespace: subject.namespace, name: subject.name })] : []
+    if (subject.kind === 'ServiceAccount') {
+      // Without a namespace it is of the binding's own: appliesToUser, pkg/registry/rbac/validation/rule.go.
+      const its = subject.namespace || namespace
+      return its ? [userKey({ namespace: its, name: subject.name })] : []
+    }
     const holder = `${subject.kind.toLowerCase()} ${subject.name}`
     return holder.startsWith(`user ${userPrefix}`) || holder.startsWith(`group ${groupPrefix}`) || everyone.has(holder)
       ? [holder]

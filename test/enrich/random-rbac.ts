@@ -66,6 +66,13 @@ const subject = fc.oneof(
   }),
 )
 
+/** In a RoleBinding an account without a namespace is of the binding's own. */
+const localSubject = fc
+  .tuple(subject, fc.boolean())
+  .map(([{ namespace, ...rest }, isLocal]: [{ kind: string; name: string; namespace?: string }, boolean]) =>
+    namespace === undefined || isLocal ? rest : { ...rest, namespace },
+  )
+
 const roleRef = (kinds: readonly string[]) =>
   fc.record({
     apiGroup: fc.constant('rbac.authorization.k8s.io'),
@@ -103,7 +110,7 @@ export const labelled: fc.Arbitrary<V1ClusterRole> = fc
   .map(([one, sum]) => ({ ...one, metadata: { ...one.metadata, labels: { sum } } }))
 export const roleBinding: fc.Arbitrary<V1RoleBinding> = fc.record({
   metadata: fc.record({ name: fc.constantFrom('b1', 'b2', 'b3'), namespace }),
-  subjects: fc.array(subject, { maxLength: 3 }),
+  subjects: fc.array(localSubject, { maxLength: 3 }),
   roleRef: roleRef(['Role', 'ClusterRole']),
 })
 export const clusterRoleBinding: fc.Arbitrary<V1ClusterRoleBinding> = fc.record({
@@ -192,7 +199,7 @@ export function naively(all: Objects, asked: Question): boolean {
     const holds = subjects.some((one) => {
       if (one.kind === 'User') return one.name === user
       if (one.kind === 'Group') return groups.includes(one.name)
-      return `system:serviceaccount:${one.namespace}:${one.name}` === user
+      return `system:serviceaccount:${one.namespace ?? metadata?.namespace}:${one.name}` === user
     })
     if (!holds) continue
     const role =

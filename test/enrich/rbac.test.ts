@@ -195,6 +195,19 @@ describe('what is easily got wrong', () => {
     expect(bound(rule).allowedBy(account, request) !== undefined).toBe(allowed)
   })
 
+  test('an account that a RoleBinding names without a namespace is of its own', () => {
+    const rbac = createRbac()
+    const rules = [{ apiGroups: [''], resources: ['pods'], verbs: ['get'] }]
+    rbac.put('ClusterRole', { metadata: { name: 'reader' }, rules })
+    rbac.put('RoleBinding', {
+      metadata: { name: 'b', namespace: 'shop' },
+      subjects: [{ kind: 'ServiceAccount', name: 'cart' }],
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'reader' },
+    })
+    expect(rbac.allowedBy(account, { ...core('get', 'pods'), namespace: 'shop' })?.binding).toBe('RoleBinding shop/b')
+    expect([...rbac.accountsIn('shop')]).toEqual([account])
+  })
+
   test('a RoleBinding to a ClusterRole gives its rights in its namespace, and no paths at all', () => {
     const everything = { verbs: ['*'], apiGroups: ['*'], resources: ['*'], nonResourceURLs: ['*'] }
     const inShop = bound(everything, 'shop')
