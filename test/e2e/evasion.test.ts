@@ -69,6 +69,11 @@ describe('a file that is read is told by its own path', () => {
     'by io_uring’s worker': [inside('privilege'), 'ring', secret, 'worker'],
     'by its handle': [inside('privilege'), 'handle', secret],
     'by a copy of the reader under another name': [inside('editor'), secret],
+    'under more mounts of itself than the kernel’s filter looks through': [
+      ...['unshare', '--mount', 'sh', '-ec'],
+      'for i in $(seq 30); do mount --bind "$0" "$0"; done; exec head "$0"',
+      secret,
+    ],
     'by a thread': python(
       'import threading,sys;t=threading.Thread(target=open,args=sys.argv[1:2]);t.start();t.join()',
       secret,
