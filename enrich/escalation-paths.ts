@@ -5,7 +5,8 @@
  *
  * `needs`: every one must be granted at the same place; of the verbs and resources of one need any will do. A resource
  * is written group/resource, the core group's without a group, its subresource behind a colon: `pods:exec`,
- * `apps/deployments`. `names`: where a rule is restricted to names, these stand for all of them.
+ * `apps/deployments`. `names`: where a rule is restricted to names, these stand for all of them. `or`: other sets of
+ * needs, each of which opens the path by itself.
  *
  * `weight`: how much of the cluster is lost by it, 0 to 1, held everywhere; `inNamespace`: held in one namespace (none:
  * what it is about is in no namespace, so a RoleBinding gives nothing). Of one family only the worst counts: ten ways
@@ -38,9 +39,12 @@ export type EscalationPath = {
   /** Only what is granted in this namespace counts. */
   within?: string
   needs: readonly Need[]
+  or?: readonly (readonly Need[])[]
 }
 
 const read = ['get', 'list', 'watch']
+// create makes what isn't there, and these change what is: a name that is taken can't be created again, and a PUT or an
+// apply of what isn't there wants create, too (apiserver/pkg/endpoints/handlers, withAuthorization).
 const change = ['update', 'patch']
 const write = ['create', ...change]
 const remove = ['delete', 'deletecollection']
@@ -50,10 +54,11 @@ const connect = ['create', 'get']
 const rbac = 'rbac.authorization.k8s.io'
 const admission = 'admissionregistration.k8s.io'
 const certificates = 'certificates.k8s.io'
-const workloads = [
+const changeableWorkloads = [
   ...['apps/deployments', 'apps/daemonsets', 'apps/statefulsets', 'apps/replicasets', 'replicationcontrollers'],
-  ...['batch/jobs', 'batch/cronjobs'],
+  'batch/cronjobs',
 ]
+const workloads = [...changeableWorkloads, 'batch/jobs']
 const anyRole = [`${rbac}/roles`, `${rbac}/clusterroles`]
 const anyBinding = [`${rbac}/rolebindings`, `${rbac}/clusterrolebindings`]
 
@@ -169,7 +174,10 @@ export const escalationPaths: readonly EscalationPath[] = [
   {
     ...{ id: 'create-workloads', title: 'Create or change workloads', family: 'run', weight: 0.9, inNamespace: 0.3 },
     why: 'the pods of a Deployment, Job or other controller can run as any account and mount any Secret there.',
-    needs: [{ verbs: write, on: workloads }],
+    needs: [{ verbs: ['create'], on: workloads }],
+    // Of a Job's pods nothing can be changed but labels, annotations, resources and where they go, and that only while
+    // it is suspended (pkg/apis/batch/validation, validatePodTemplateUpdate).
+    or: [[{ verbs: change, on: changeableWorkloads }]],
   },
   {
     ...{ id: 'change-pods', title: 'Change running pods', family: 'run', weight: 0.9, inNamespace: 0.2 },
@@ -179,7 +187,8 @@ export const escalationPaths: readonly EscalationPath[] = [
   {
     ...{ id: 'create-persistent-volumes', title: 'Create persistent volumes', family: 'run', weight: 0.6 },
     why: "a volume of type hostPath is the node's own file system.",
-    needs: [{ verbs: write, on: ['persistentvolumes'] }],
+    // Its source is immutable after creation (pkg/apis/core/validation, ValidatePersistentVolumeUpdate).
+    needs: [{ verbs: ['create'], on: ['persistentvolumes'] }],
   },
   {
     ...{ id: 'nodes-proxy', title: "Use the kubelets' API", family: 'control', weight: 0.85 },
@@ -206,18 +215,27 @@ export const escalationPaths: readonly EscalationPath[] = [
   {
     ...{ id: 'mutating-webhooks', title: 'Rewrite what is admitted', family: 'control', weight: 0.9 },
     why: 'a webhook or policy of its own sees every object that is written, and can change it: any pod, any account.',
-    needs: [
-      { verbs: write, on: [`${admission}/mutatingwebhookconfigurations`, `${admission}/mutatingadmissionpolicies`] },
+    needs: [{ verbs: write, on: [`${admission}/mutatingwebhookconfigurations`] }],
+    // A policy without a binding has no effect (docs/reference/access-authn-authz/mutating-admission-policy).
+    or: [
+      [{ verbs: change, on: [`${admission}/mutatingadmissionpolicies`] }],
+      [
+        { verbs: ['create'], on: [`${admission}/mutatingadmissionpolicies`] },
+        { verbs: write, on: [`${admission}/mutatingadmissionpolicybindings`] },
+      ],
     ],
   },
   {
     ...{ id: 'validating-webhooks', title: 'See and refuse what is admitted', family: 'control', weight: 0.6 },
     why: 'a webhook of its own is sent every object that is written, Secrets included, and can refuse it.',
-    needs: [
-      {
-        verbs: write,
-        on: [`${admission}/validatingwebhookconfigurations`, `${admission}/validatingadmissionpolicies`],
-      },
+    needs: [{ verbs: write, on: [`${admission}/validatingwebhookconfigurations`] }],
+    // As above (docs/reference/access-authn-authz/validating-admission-policy).
+    or: [
+      [{ verbs: change, on: [`${admission}/validatingadmissionpolicies`] }],
+      [
+        { verbs: ['create'], on: [`${admission}/validatingadmissionpolicies`] },
+        { verbs: write, on: [`${admission}/validatingadmissionpolicybindings`] },
+      ],
     ],
   },
   {
@@ -241,20 +259,32 @@ export const escalationPaths: readonly EscalationPath[] = [
   {
     ...{ id: 'custom-resources', title: 'Redefine custom resources', family: 'control', weight: 0.4 },
     why: "a conversion webhook reads and rewrites a custom resource's objects, and its operator acts on them.",
-    needs: [{ verbs: write, on: ['apiextensions.k8s.io/customresourcedefinitions'] }],
+    needs: [{ verbs: change, on: ['apiextensions.k8s.io/customresourcedefinitions'] }],
   },
   {
     ...{ id: 'kube-system-configuration', title: "Change the cluster's own configuration", family: 'control' },
     ...{ weight: 0.7, inNamespace: 0.7, within: 'kube-system' },
     why: 'what is configured there decides who is an administrator (aws-auth on EKS), what DNS answers (coredns), and more.',
-    needs: [{ verbs: write, on: ['configmaps'], names: ['aws-auth', 'coredns'] }],
+    needs: [{ verbs: change, on: ['configmaps'], names: ['aws-auth', 'coredns'] }],
+    or: [
+      [
+        { verbs: remove, on: ['configmaps'], names: ['aws-auth', 'coredns'] },
+        { verbs: ['create'], on: ['configmaps'] },
+      ],
+    ],
   },
   {
     ...{ id: 'steal-pods', title: 'Draw pods to a node of its choice', family: 'control', weight: 0.5 },
     why: 'pods that are removed from their nodes, while other nodes are closed to them, come with their tokens to this one.',
     needs: [
-      { verbs: ['create', ...remove], on: ['pods:eviction', 'pods'] },
+      { verbs: ['create'], on: ['pods:eviction'] },
       { verbs: change, on: ['nodes', 'nodes:status'] },
+    ],
+    or: [
+      [
+        { verbs: remove, on: ['pods'] },
+        { verbs: change, on: ['nodes', 'nodes:status'] },
+      ],
     ],
   },
   {

@@ -29,15 +29,19 @@ const cluster = ''
 /** full: on all objects, or on one whose name stands for all. */
 type Hold = { full: boolean; names: readonly string[] }
 type Reach = { full: boolean; names: Set<string>; grants: Set<string> }
+type ByPlace = ReadonlyMap<string, Reach>
+
+/** Of each path the sets of needs that open it. */
+const needSets = escalationPaths.map(({ needs, or = [] }) => [needs, ...or])
 
 export function escalationsOf(grants: readonly Grant[]): Escalation[] {
-  const reaches = escalationPaths.map(({ needs }) => needs.map(() => new Map<string, Reach>()))
+  const reaches = needSets.map((sets) => sets.map((needs) => needs.map(() => new Map<string, Reach>())))
   for (const { namespace, role, binding } of grants) {
     const grant = `${binding} -> ${role.title}`
-    for (const { path, need, full, names } of holdsOf(role)) {
+    for (const { path, set, need, full, names } of holdsOf(role)) {
       const { inNamespace, within } = escalationPaths[path] ?? {}
       if (namespace !== undefined && (inNamespace === undefined || (within ?? namespace) !== namespace)) continue
-      const byPlace = reaches[path]?.[need]
+      const byPlace = reaches[path]?.[set]?.[need]
       const reach = byPlace?.get(namespace ?? cluster) ?? { full: false, names: new Set(), grants: new Set() }
       byPlace?.set(namespace ?? cluster, reach)
       reach.full ||= full
@@ -48,15 +52,19 @@ export function escalationsOf(grants: readonly Grant[]): Escalation[] {
   return escalationPaths.flatMap((path, at) => combined(path, reaches[at] ?? []) ?? [])
 }
 
-/** What holds at a place is what all needs have there, each by itself or for the whole cluster. */
-function combined(path: EscalationPath, needs: readonly ReadonlyMap<string, Reach>[]): Escalation | undefined {
-  if (needs.some((places) => places.size === 0)) return undefined
-  const found = [...new Set(needs.flatMap((places) => [...places.keys()]))].flatMap((place) => {
-    const parts = needs.map((places) => [places.get(place), places.get(cluster)].filter((reach) => reach !== undefined))
-    if (parts.some((reaches) => reaches.length === 0)) return []
-    const full = parts.every((reaches) => reaches.some((reach) => reach.full))
+/** What holds at a place is what all needs of a set have there, each by itself or for the whole cluster. */
+function combined(path: EscalationPath, sets: readonly (readonly ByPlace[])[]): Escalation | undefined {
+  const open = sets.filter((needs) => needs.every((places) => places.size > 0))
+  const found = [...new Set(open.flat().flatMap((places) => [...places.keys()]))].flatMap((place) => {
+    const parts = open
+      .map((needs) =>
+        needs.map((places) => [places.get(place), places.get(cluster)].filter((reach) => reach !== undefined)),
+      )
+      .filter((needs) => needs.every((reaches) => reaches.length > 0))
+    if (parts.length === 0) return []
+    const full = parts.some((needs) => needs.every((reaches) => reaches.some((reach) => reach.full)))
     // Of a path about the system's own objects only their names count: another ConfigMap there decides nothing.
-    return full || path.within === undefined ? [{ place, full, reaches: parts.flat() }] : []
+    return full || path.within === undefined ? [{ place, full, reaches: parts.flat(2) }] : []
   })
   if (found.length === 0) return undefined
   const everywhere = found.find(({ place }) => place === cluster)
@@ -91,7 +99,7 @@ function at({ weight, inNamespace = 0, within }: EscalationPath, place: string):
   return place === systemNamespace && within === undefined ? Math.max(inNamespace, weight * systemShare) : inNamespace
 }
 
-type NeedHold = Hold & { path: number; need: number }
+type NeedHold = Hold & { path: number; set: number; need: number }
 
 const known = new WeakMap<readonly PolicyRule[], readonly NeedHold[]>()
 
@@ -99,11 +107,13 @@ const known = new WeakMap<readonly PolicyRule[], readonly NeedHold[]>()
 function holdsOf({ rules }: Role): readonly NeedHold[] {
   const before = known.get(rules)
   if (before) return before
-  const holds = escalationPaths.flatMap(({ needs }, path) =>
-    needs.flatMap((need, at) => {
-      const hold = holdOf(rules, need)
-      return hold ? [{ path, need: at, ...hold }] : []
-    }),
+  const holds = needSets.flatMap((sets, path) =>
+    sets.flatMap((needs, set) =>
+      needs.flatMap((need, at) => {
+        const hold = holdOf(rules, need)
+        return hold ? [{ path, set, need: at, ...hold }] : []
+      }),
+    ),
   )
   known.set(rules, holds)
   return holds

@@ -177,8 +177,8 @@ test.each(Array.from({ length: rounds }, (_, round) => round))(
 
 test('so they do on every right of every escalation path, for every account of the cluster', async () => {
   const { accounts } = await engine()
-  const rights = escalationPaths.flatMap(({ needs }) =>
-    needs.flatMap(({ verbs, on }): Omit<Question, 'account'>[] => {
+  const rights = escalationPaths.flatMap(({ needs, or = [] }) =>
+    [needs, ...or].flat().flatMap(({ verbs, on }): Omit<Question, 'account'>[] => {
       const [group = '', resource = ''] = (on[0] ?? '').includes('/') ? (on[0] ?? '').split('/') : ['', on[0]]
       return [{ verb: verbs[0] ?? '', group, resource: resource.replace(':', '/') }]
     }),

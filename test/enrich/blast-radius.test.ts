@@ -5,10 +5,10 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { blastRadius, levelOf, levels } from '../../enrich/blast-radius.ts'
 import { escalationsOf } from '../../enrich/escalation.ts'
-import { escalationPaths, families, type Need } from '../../enrich/escalation-paths.ts'
+import { type EscalationPath, escalationPaths, families, type Need } from '../../enrich/escalation-paths.ts'
 import { nodeReachOf } from '../../enrich/node-reach.ts'
 import { createRbac, type Grant } from '../../enrich/rbac.ts'
-import type { PolicyRule } from '../../enrich/rbac-rule.ts'
+import { type PolicyRule, ruleAllows } from '../../enrich/rbac-rule.ts'
 import { areRecorded, recordedList } from './recorded.ts'
 
 const account = { namespace: 'shop', name: 'cart' }
@@ -29,6 +29,14 @@ function least({ verbs, on }: Need): PolicyRule {
   return { verbs: verbs.slice(0, 1), apiGroups: [group], resources: [resource.replace(':', '/')] }
 }
 
+/** The sets of needs that open a path, each by itself. */
+const waysOf = ({ needs, or = [] }: EscalationPath) => [needs, ...or]
+
+const rule = (verbs: readonly string[], on: string, resourceNames?: readonly string[]): PolicyRule => ({
+  ...{ ...least({ verbs, on: [on] }), verbs },
+  ...(resourceNames && { resourceNames }),
+})
+
 describe('the table of escalation paths', () => {
   test('names each path once, with weights that are shares and a reason', () => {
     expect(new Set(escalationPaths.map(({ id }) => id)).size).toBe(escalationPaths.length)
@@ -45,27 +53,31 @@ describe('the table of escalation paths', () => {
   test.each(escalationPaths.map((path) => [path.id, path] as const))(
     '%s is found by the least right that opens it, and by every one of its verbs and resources',
     (id, path) => {
-      expect(ids([grant(path.needs.map(least), undefined)])).toContain(id)
-      for (const [at, need] of path.needs.entries()) {
-        const others = path.needs.filter((_, index) => index !== at).map(least)
-        for (const verb of need.verbs) {
-          for (const on of need.on) {
-            const rules = [...others, least({ ...need, verbs: [verb], on: [on] })]
-            expect(ids([grant(rules)]), `${verb} ${on}`).toContain(id)
+      for (const needs of waysOf(path)) {
+        expect(ids([grant(needs.map(least), undefined)])).toContain(id)
+        for (const [at, need] of needs.entries()) {
+          const others = needs.filter((_, index) => index !== at).map(least)
+          for (const verb of need.verbs) {
+            for (const on of need.on) {
+              const rules = [...others, least({ ...need, verbs: [verb], on: [on] })]
+              expect(ids([grant(rules)]), `${verb} ${on}`).toContain(id)
+            }
           }
+          if (needs.length > 1) expect(ids([grant(others)])).not.toContain(id)
         }
-        if (path.needs.length > 1) expect(ids([grant(others)])).not.toContain(id)
+        expect(ids([grant(needs.map((need) => ({ ...least(need), apiGroups: ['example.com'] })))])).not.toContain(id)
       }
-      expect(ids([grant(path.needs.map((need) => ({ ...least(need), apiGroups: ['example.com'] })))])).not.toContain(id)
     },
   )
 
   test.each(escalationPaths.map((path) => [path.id, path] as const))(
     '%s in one namespace counts only if there it means something',
     (id, path) => {
-      const found = ids([grant(path.needs.map(least), path.within ?? 'shop')]).includes(id)
-      expect(found).toBe(path.inNamespace !== undefined)
-      if (path.within) expect(ids([grant(path.needs.map(least), 'shop')])).not.toContain(id)
+      for (const needs of waysOf(path)) {
+        const found = ids([grant(needs.map(least), path.within ?? 'shop')]).includes(id)
+        expect(found).toBe(path.inNamespace !== undefined)
+        if (path.within) expect(ids([grant(needs.map(least), 'shop')])).not.toContain(id)
+      }
     },
   )
 })
@@ -164,13 +176,172 @@ describe('rights are told', () => {
   })
 })
 
+describe('a verb opens a path only where it leads there', () => {
+  const controllers = [
+    ...['apps/deployments', 'apps/daemonsets', 'apps/statefulsets', 'apps/replicasets', 'replicationcontrollers'],
+    'batch/cronjobs',
+  ]
+  const policies = (kind: string) => [
+    `admissionregistration.k8s.io/${kind}admissionpolicies`,
+    `admissionregistration.k8s.io/${kind}admissionpolicybindings`,
+  ]
+  const crds = 'apiextensions.k8s.io/customresourcedefinitions'
+  const closeNodes = rule(['patch'], 'nodes')
+  const own = ['cluster-autoscaler-status', 'cluster-autoscaler-priority-expander']
+
+  test.each<[what: string, id: string, rules: PolicyRule[]]>([
+    [
+      "change a Job, whose pods' account and images stay",
+      'create-workloads',
+      [rule(['update', 'patch'], 'batch/jobs')],
+    ],
+    ['change a Job of a name', 'create-workloads', [rule(['patch'], 'batch/jobs', ['backup'])]],
+    [
+      "change a volume, which doesn't become another",
+      'create-persistent-volumes',
+      [rule(['update', 'patch'], 'persistentvolumes')],
+    ],
+    ['create a ConfigMap, which is there', 'kube-system-configuration', [rule(['create'], 'configmaps')]],
+    ['delete a ConfigMap', 'kube-system-configuration', [rule(['delete', 'deletecollection'], 'configmaps')]],
+    [
+      'create ConfigMaps, and replace others',
+      'kube-system-configuration',
+      [rule(['create'], 'configmaps'), rule(['update', 'patch', 'delete'], 'configmaps', own)],
+    ],
+    ['create pods', 'steal-pods', [rule(['create'], 'pods'), closeNodes]],
+    ['delete what can only be created', 'steal-pods', [rule(['delete'], 'pods:eviction'), closeNodes]],
+    ['evict pods where nodes stay open', 'steal-pods', [rule(['create'], 'pods:eviction')]],
+    ['create a kind of its own', 'custom-resources', [rule(['create'], crds)]],
+    ['create a policy without a binding', 'mutating-webhooks', [rule(['create'], policies('mutating')[0] ?? '')]],
+    ['bind a policy that is there', 'mutating-webhooks', [rule(['create', 'patch'], policies('mutating')[1] ?? '')]],
+    ['create a check without a binding', 'validating-webhooks', [rule(['create'], policies('validating')[0] ?? '')]],
+    ['bind a check that is there', 'validating-webhooks', [rule(['create', 'patch'], policies('validating')[1] ?? '')]],
+  ])('to %s is not %s', (_, id, rules) => {
+    expect(ids([grant(rules)])).not.toContain(id)
+    expect(ids([grant(rules, 'kube-system')])).not.toContain(id)
+  })
+
+  test.each<[what: string, id: string, rules: PolicyRule[]]>([
+    ['create a Job', 'create-workloads', [rule(['create'], 'batch/jobs')]],
+    ...[...controllers, 'batch/jobs'].map((on): [string, string, PolicyRule[]] => [
+      `do anything to ${on}`,
+      'create-workloads',
+      [rule(['*'], on)],
+    ]),
+    ...controllers.flatMap((on) =>
+      ['create', 'update', 'patch'].map((verb): [string, string, PolicyRule[]] => [
+        `${verb} ${on}`,
+        'create-workloads',
+        [rule([verb], on)],
+      ]),
+    ),
+    ['change the image of a pod', 'change-pods', [rule(['patch'], 'pods')]],
+    ['create a volume', 'create-persistent-volumes', [rule(['create'], 'persistentvolumes')]],
+    ['update ConfigMaps', 'kube-system-configuration', [rule(['update'], 'configmaps')]],
+    ['patch the one that counts', 'kube-system-configuration', [rule(['patch'], 'configmaps', ['coredns'])]],
+    ['delete a ConfigMap and create it anew', 'kube-system-configuration', [rule(['create', 'delete'], 'configmaps')]],
+    [
+      'do so with the one that counts',
+      'kube-system-configuration',
+      [rule(['create'], 'configmaps'), rule(['delete'], 'configmaps', ['aws-auth'])],
+    ],
+    ['evict pods', 'steal-pods', [rule(['create'], 'pods:eviction'), closeNodes]],
+    ['delete pods', 'steal-pods', [rule(['delete'], 'pods'), closeNodes]],
+    ['delete all pods at once', 'steal-pods', [rule(['deletecollection'], 'pods'), closeNodes]],
+    ['change a kind', 'custom-resources', [rule(['patch'], crds)]],
+    ...['mutating', 'validating'].flatMap((kind): [string, string, PolicyRule[]][] => {
+      const [policy = '', binding = ''] = policies(kind)
+      const id = `${kind}-webhooks`
+      return [
+        [`change a ${kind} policy`, id, [rule(['update'], policy)]],
+        [`create a ${kind} policy and bind it`, id, [rule(['create'], policy), rule(['create'], binding)]],
+        [
+          `create a ${kind} policy and bind it instead of another`,
+          id,
+          [rule(['create'], policy), rule(['patch'], binding)],
+        ],
+        [
+          `create a ${kind} webhook`,
+          id,
+          [rule(['create'], `admissionregistration.k8s.io/${kind}webhookconfigurations`)],
+        ],
+      ]
+    }),
+  ])('to %s is %s', (_, id, rules) => {
+    expect(ids([grant(rules)])).toContain(id)
+  })
+
+  test('the cluster autoscaler opens what it is told of, and nothing by the Jobs that it patches', () => {
+    // cluster-autoscaler/cloudprovider/aws/examples/cluster-autoscaler-autodiscover.yaml
+    const read = ['watch', 'list', 'get']
+    const everywhere = [
+      ...[rule(['create', 'patch'], 'events'), rule(['create', 'patch'], 'endpoints')],
+      ...[rule(['create'], 'pods:eviction'), rule(['update'], 'pods:status')],
+      rule(['get', 'update'], 'endpoints', ['cluster-autoscaler']),
+      rule([...read, 'update'], 'nodes'),
+      ...['namespaces', 'pods', 'services', 'replicationcontrollers', 'persistentvolumes'].map((on) => rule(read, on)),
+      ...['apps/statefulsets', 'apps/replicasets', 'apps/daemonsets'].map((on) => rule(read, on)),
+      rule(['get', 'list', 'watch', 'patch'], 'batch/jobs'),
+      rule(['create'], 'coordination.k8s.io/leases'),
+      rule(['get', 'update'], 'coordination.k8s.io/leases', ['cluster-autoscaler']),
+    ]
+    const inKubeSystem = [
+      rule(['create', 'list', 'watch'], 'configmaps'),
+      rule(['delete', 'get', 'update', 'watch'], 'configmaps', own),
+    ]
+    expect(ids([grant(everywhere), grant(inKubeSystem, 'kube-system')])).toEqual([
+      ...['steal-pods', 'change-nodes', 'divert-services', 'pod-status', 'read-configuration', 'read-pods'],
+    ])
+  })
+
+  test("a volume's resizer opens nothing by the volumes that it patches", () => {
+    // kubernetes-csi/external-resizer, deploy/kubernetes/rbac.yaml
+    const rules = [
+      rule(['get', 'list', 'watch', 'patch'], 'persistentvolumes'),
+      ...[rule(['get', 'list', 'watch'], 'persistentvolumeclaims'), rule(['patch'], 'persistentvolumeclaims:status')],
+      rule(['get', 'list', 'watch'], 'pods'),
+      rule(['list', 'watch', 'create', 'update', 'patch'], 'events'),
+    ]
+    expect(ids([grant(rules)])).toEqual(['read-pods'])
+  })
+
+  test('held in several ways a path counts once a place, and is told with all that gives it', () => {
+    const create = rule(['create'], 'batch/jobs')
+    const patch = rule(['patch'], 'apps/deployments')
+    const workloads = (...grants: Grant[]) => escalationsOf(grants).find(({ path }) => path.id === 'create-workloads')
+    expect(workloads(grant([create], 'shop'), grant([patch], 'shop', 'other'))).toMatchObject({
+      weight: expect.closeTo(0.3),
+      namespaces: ['shop'],
+      grants: ['RoleBinding shop/b -> ClusterRole r', 'RoleBinding shop/other -> ClusterRole r'],
+    })
+    expect(workloads(grant([create], 'shop'), grant([patch], 'blue'))).toMatchObject({
+      weight: expect.closeTo(0.51),
+      wholly: ['shop', 'blue'],
+      namespaces: ['blue', 'shop'],
+    })
+    const named = workloads(grant([create], 'shop'), grant([{ ...patch, resourceNames: ['cart'] }], 'shop'))
+    expect(named).toMatchObject({ weight: expect.closeTo(0.3), wholly: ['shop'] })
+    expect(named).not.toHaveProperty('names')
+    expect(workloads(grant([create]), grant([patch], 'shop'))).toMatchObject({ weight: 0.9, everywhere: true })
+  })
+
+  test('what a way needs is needed at one place', () => {
+    const [create, remove] = [rule(['create'], 'configmaps'), rule(['delete'], 'configmaps')]
+    expect(ids([grant([create], 'kube-system'), grant([remove], 'shop')])).not.toContain('kube-system-configuration')
+    expect(ids([grant([create]), grant([remove], 'kube-system')])).toContain('kube-system-configuration')
+    const [make, read] = [rule(['create'], 'secrets'), rule(['get'], 'secrets')]
+    expect(ids([grant([make], 'shop'), grant([read], 'blue')])).toEqual(['read-secrets'])
+    expect(ids([grant([make], 'shop'), grant([read], 'shop')])).toEqual(['read-secrets', 'issue-token-secrets'])
+  })
+})
+
 describe.skipIf(!areRecorded)("Kubernetes' own roles", () => {
   const rbac = () => {
     const made = createRbac()
     made.replace('ClusterRole', recordedList<V1ClusterRole>('clusterroles'))
     return made
   }
-  const bound = (role: string, namespace?: string) => {
+  const grantsBy = (role: string, namespace?: string) => {
     const made = rbac()
     const binding: V1RoleBinding = {
       metadata: { name: 'b', ...(namespace && { namespace }) },
@@ -179,8 +350,9 @@ describe.skipIf(!areRecorded)("Kubernetes' own roles", () => {
     }
     if (namespace) made.put('RoleBinding', binding)
     else made.put('ClusterRoleBinding', binding)
-    return levelOf(scoreOf(made.grantsOf(account)))
+    return made.grantsOf(account)
   }
+  const bound = (role: string, namespace?: string) => levelOf(scoreOf(grantsBy(role, namespace)))
   test.each([
     ['view', 'low', 'low'],
     ['edit', 'high', 'critical'],
@@ -191,11 +363,22 @@ describe.skipIf(!areRecorded)("Kubernetes' own roles", () => {
   ])('%s in one namespace is %s, everywhere %s', (role, inOne, everywhere) => {
     expect([bound(role, 'shop'), bound(role)]).toEqual([inOne, everywhere])
   })
+
+  test.each([
+    ['system:controller:job-controller', 'create-workloads', false],
+    ['system:controller:cronjob-controller', 'create-workloads', true],
+    ['system:controller:expand-controller', 'create-persistent-volumes', false],
+    ['system:controller:pv-protection-controller', 'create-persistent-volumes', false],
+    ['system:volume-scheduler', 'create-persistent-volumes', false],
+    ['system:controller:persistent-volume-binder', 'create-persistent-volumes', true],
+  ])('%s, %s: %s', (role, id, opens) => {
+    expect(ids(grantsBy(role)).includes(id)).toBe(opens)
+  })
 })
 
 describe('the score', () => {
-  const rule = fc
-    .constantFrom(...escalationPaths.flatMap(({ needs }) => needs))
+  const anyRule = fc
+    .constantFrom(...escalationPaths.flatMap((path) => waysOf(path).flat()))
     .chain((need) =>
       fc.record({
         verbs: fc.oneof(fc.subarray([...need.verbs], { minLength: 1 }), fc.constant(['*'])),
@@ -212,7 +395,7 @@ describe('the score', () => {
     )
   const anyGrant = fc
     .tuple(
-      fc.array(rule, { minLength: 1, maxLength: 4 }),
+      fc.array(anyRule, { minLength: 1, maxLength: 4 }),
       fc.option(fc.constantFrom('shop', 'blue', 'kube-system'), { nil: undefined }),
     )
     .map(([rules, namespace]) => grant(rules, namespace))
@@ -254,6 +437,45 @@ describe('the score', () => {
         expect(scoreOf(wider({ ...one, role: { ...one.role, rules: named } }))).toBeGreaterThanOrEqual(scoreOf(grants))
         const { namespace: _, ...everywhere } = one
         expect(scoreOf(wider(everywhere))).toBeGreaterThanOrEqual(scoreOf(grants))
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+
+  /** The table read as plainly as can be: is some set of needs allowed at the place, each by one request or another? */
+  const isOpen = (path: EscalationPath, place: string | undefined, grants: readonly Grant[]) =>
+    (place === undefined || (path.inNamespace !== undefined && (path.within ?? place) === place)) &&
+    waysOf(path).some((needs) => needs.every((need) => requestsOf(need).some((one) => isAllowed(one, place, grants))))
+  const requestsOf = ({ verbs, on, names = [] }: Need) =>
+    verbs.flatMap((verb) =>
+      on.flatMap((one) => {
+        const { apiGroups, resources } = least({ verbs, on: [one] })
+        const request = { verb, group: apiGroups?.[0] ?? '', resource: resources?.[0] ?? '' }
+        const isNamed = verb !== 'deletecollection' && (verb !== 'create' || one.includes(':'))
+        return [request, ...(isNamed ? names.map((name) => ({ ...request, name })) : [])]
+      }),
+    )
+  const isAllowed = (
+    request: ReturnType<typeof requestsOf>[number],
+    place: string | undefined,
+    all: readonly Grant[],
+  ) =>
+    all.some(
+      ({ namespace, role }) =>
+        (namespace === undefined || namespace === place) && role.rules.some((one) => ruleAllows(one, request)),
+    )
+
+  test('counts a path in full where a plain reading of the table opens it, and nowhere else', () => {
+    fc.assert(
+      fc.property(fc.array(anyGrant, { maxLength: 6 }), (grants) => {
+        const found = new Map(escalationsOf(grants).map((one) => [one.path.id, one]))
+        for (const path of escalationPaths) {
+          const { everywhere = false, names, wholly = [] } = found.get(path.id) ?? {}
+          const isEverywhere = isOpen(path, undefined, grants)
+          expect(everywhere && !names, path.id).toBe(isEverywhere)
+          const places = ['blue', 'kube-system', 'shop'].filter((place) => isOpen(path, place, grants))
+          if (!isEverywhere) expect([...wholly].sort(), path.id).toEqual(places)
+        }
       }),
       { numRuns: 1_000 },
     )
