@@ -2,8 +2,9 @@
  * Whom a container can act as in a cloud, by what its pod, its service account and its node say. One entry of the table
  * for each way that there is; each names the principal only where the cluster's objects do.
  */
+import { posix } from 'node:path'
 import type { Identity } from '../sensor/event.ts'
-import type { Handed } from './container-mounts.ts'
+import type { Handed, MountedToken } from './container-mounts.ts'
 import type { Pod } from './pod-table.ts'
 import type { ServiceAccount } from './service-account.ts'
 
@@ -17,8 +18,10 @@ type Known = {
   handed: Handed
   annotation(name: string): string | undefined
   variable(name: string): string | undefined
-  /** The audience of a projected token that the container holds. */
-  audience(meant: RegExp | string): string | undefined
+  /** The projected token in the file that the variable names. */
+  tokenAt(variable: string): MountedToken | undefined
+  /** A projected token for this audience. */
+  tokenFor(audience: RegExp | string): MountedToken | undefined
   node: CloudNode | undefined
 }
 
@@ -43,11 +46,12 @@ const podIdentityAgent = /^http:\/\/(?:169\.254\.170\.23|\[fd00:ec2::23\])\//
 const ways: Way[] = [
   {
     // https://docs.aws.amazon.com/eks/latest/userguide/pod-configuration.html: a webhook adds the token and the variables.
+    // Its --token-audience is another elsewhere (amazonaws.com with kOps), so the file goes before the audience.
     provider: 'aws',
     source: 'eks_irsa',
-    find({ annotation, variable, audience }) {
+    find({ annotation, variable, tokenAt, tokenFor }) {
       const own = annotation(stsAudience)
-      const held = audience(own ?? /^sts\.amazonaws\.com(?:\.cn)?$/)
+      const held = tokenAt('AWS_WEB_IDENTITY_TOKEN_FILE') ?? tokenFor(own ?? /^sts\.amazonaws\.com(?:\.cn)?$/)
       const injected = variable('AWS_WEB_IDENTITY_TOKEN_FILE') && variable('AWS_ROLE_ARN')
       return found(injected || annotation(roleArn), held)
     },
@@ -56,9 +60,9 @@ const ways: Way[] = [
     // The role is in an association that the EKS API keeps, not in the cluster.
     provider: 'aws',
     source: 'eks_pod_identity',
-    find({ variable, audience }) {
-      const held = audience('pods.eks.amazonaws.com')
-      if (held) return { held: true, audience: held }
+    find({ variable, tokenFor }) {
+      const held = tokenFor('pods.eks.amazonaws.com')
+      if (held) return found(undefined, held)
       return podIdentityAgent.test(variable('AWS_CONTAINER_CREDENTIALS_FULL_URI') ?? '') ? { held: true } : undefined
     },
   },
@@ -78,17 +82,16 @@ const ways: Way[] = [
     // A token for a workload identity pool outside GKE's own; which principal it becomes, the pool's mapping decides.
     provider: 'gcp',
     source: 'gcp_federation',
-    find({ audience }) {
-      const held = audience(/^(?:https?:)?\/\/iam\.googleapis\.com\/projects\//)
-      return held ? { held: true, audience: held } : undefined
+    find({ tokenFor }) {
+      return found(undefined, tokenFor(/^(?:https?:)?\/\/iam\.googleapis\.com\/projects\//))
     },
   },
   {
     // https://azure.github.io/azure-workload-identity/docs/topics/service-account-labels-and-annotations.html
     provider: 'azure',
     source: 'azure_workload_identity',
-    find({ annotation, variable, audience }) {
-      const held = audience(/^api:\/\/AzureADTokenExchange/)
+    find({ annotation, variable, tokenAt, tokenFor }) {
+      const held = tokenAt('AZURE_FEDERATED_TOKEN_FILE') ?? tokenFor(/^api:\/\/AzureADTokenExchange/)
       const injected = variable('AZURE_FEDERATED_TOKEN_FILE') && variable('AZURE_CLIENT_ID')
       return found(injected || annotation(azureClient), held)
     },
@@ -102,15 +105,20 @@ export function cloudOf(
   account: ServiceAccount | undefined,
   node: CloudNode | undefined,
 ): CloudPrincipal[] {
+  const variable = (name: string) => handed.env.get(name)?.value || undefined
   const known: Known = {
     pod,
     handed,
     annotation: (name) => account?.annotations?.[name] || undefined,
-    variable: (name) => handed.env.get(name)?.value || undefined,
-    audience: (meant) =>
+    variable,
+    tokenAt(name) {
+      const file = posix.normalize(variable(name) ?? '')
+      return handed.tokens.find(({ files }) => files.includes(file))
+    },
+    tokenFor: (meant) =>
       handed.tokens.find(
         ({ audience }) => audience && (audience === meant || (meant instanceof RegExp && meant.test(audience))),
-      )?.audience,
+      ),
     node,
   }
   const own = ways.flatMap(({ provider, source, find }) => {
@@ -133,9 +141,10 @@ function nodeRole(pod: Pick<Pod, 'spec'>, own: CloudPrincipal[], node: CloudNode
   return [{ provider, source: 'node_role', ...(inNodeNetwork && { held: true }) }]
 }
 
-function found(principal: string | undefined, audience: string | undefined) {
-  if (!principal && !audience) return undefined
-  return { ...(principal && { principal }), held: audience !== undefined, ...(audience && { audience }) }
+function found(principal: string | undefined, token: MountedToken | undefined) {
+  if (!principal && !token) return undefined
+  const audience = token?.audience
+  return { ...(principal && { principal }), held: token !== undefined, ...(audience && { audience }) }
 }
 
 const providers: Record<string, string> = { aws: 'aws', gce: 'gcp', azure: 'azure' }

@@ -2,12 +2,16 @@
  * What a pod's spec hands to one of its containers: the volumes that it mounts, its environment, the tokens and Secrets
  * among them. Of a container that the spec doesn't name (or none) it is all that any container of the pod gets.
  */
+import { posix } from 'node:path'
 import type { V1EnvVar, V1ServiceAccountTokenProjection, V1Volume, V1VolumeMount } from '@kubernetes/client-node'
 import { containersIn, type SpecifiedContainer } from './pod-containers.ts'
 import type { Pod } from './pod-table.ts'
 
-/** A projected token, and where the container finds it. */
-export type MountedToken = V1ServiceAccountTokenProjection & { volume: string; mountPath: string }
+/**
+ * A projected token, and where the container finds it. `files`: its paths, but for mounts with a subPath, where the
+ * kubelet never renews it (https://kubernetes.io/docs/concepts/storage/projected-volumes/).
+ */
+export type MountedToken = V1ServiceAccountTokenProjection & { volume: string; mountPath: string; files: string[] }
 
 /** `via`: how the container gets it. */
 export type HandedSecret = { name: string; via: 'volume' | 'env' | 'image_pull' }
@@ -23,8 +27,8 @@ export function handedTo({ spec }: Pick<Pod, 'spec'>, container: string | undefi
   const all = containersIn(spec)
   const named = container === undefined ? undefined : all.get(container)
   const containers = named ? [named] : [...all.values()]
-  const mounts = new Map<string, V1VolumeMount>()
-  for (const one of containers) for (const mount of one.volumeMounts ?? []) mounts.set(mount.name, mount)
+  const allMounts = containers.flatMap(({ volumeMounts }) => volumeMounts ?? [])
+  const mounts = new Map(allMounts.map((mount) => [mount.name, mount]))
   const volumes = (spec.volumes ?? []).filter(({ name }) => mounts.has(name))
   const env = new Map(containers.flatMap((one) => (one.env ?? []).map((variable) => [variable.name, variable])))
   return {
@@ -33,7 +37,14 @@ export function handedTo({ spec }: Pick<Pod, 'spec'>, container: string | undefi
     tokens: volumes.flatMap((volume) =>
       sourcesOf(volume).flatMap(({ serviceAccountToken }) =>
         serviceAccountToken
-          ? [{ ...serviceAccountToken, volume: volume.name, mountPath: mounts.get(volume.name)?.mountPath ?? '' }]
+          ? [
+              {
+                ...serviceAccountToken,
+                volume: volume.name,
+                mountPath: mounts.get(volume.name)?.mountPath ?? '',
+                files: filesIn(allMounts, volume.name, serviceAccountToken.path),
+              },
+            ]
           : [],
       ),
     ),
@@ -44,6 +55,12 @@ export function handedTo({ spec }: Pick<Pod, 'spec'>, container: string | undefi
     ]),
   }
 }
+
+/** Where a file of a volume is. */
+const filesIn = (mounts: V1VolumeMount[], volume: string, path: string): string[] =>
+  mounts
+    .filter(({ name, subPath, subPathExpr }) => name === volume && !subPath && !subPathExpr)
+    .map(({ mountPath }) => posix.join(mountPath, path))
 
 const sourcesOf = ({ projected }: V1Volume) => projected?.sources ?? []
 

@@ -3,9 +3,10 @@
  * (https://github.com/spiffe/spire-controller-manager/blob/main/docs/clusterspiffeid-crd.md), else by the template that
  * is configured, for pods that have the Workload API at hand.
  *
- * Nothing is guessed: without its trust domain, with a template that is not understood, or where more than the pod
- * decides (workloadSelectorTemplates), there is no ID.
+ * Nothing is guessed: without its trust domain, with a template that is not understood, where more than the pod decides
+ * (workloadSelectorTemplates), or in a namespace that the manager ignores, there is no ID.
  */
+import { RE2JS } from 're2js'
 import { handedTo } from './container-mounts.ts'
 import { parseTemplate, type Template } from './go-template.ts'
 import { type Labels, matches, type Selector } from './label-selector.ts'
@@ -17,11 +18,23 @@ export type Registration = {
   podSelector?: Selector
   namespaceSelector?: Selector
   fallback: boolean
+  className?: string
   /** Absent: it asks for more than a pod (workloadSelectorTemplates), so whom it registers can't be told from here. */
   template?: string
 }
 
-export type SpiffeConfig = { trustDomain?: string | null; template?: string | null }
+/** All but the template as the controller manager has it in its configuration. */
+export type SpiffeConfig = {
+  trustDomain?: string | null
+  template?: string | null
+  /** Regular expressions in RE2 syntax. */
+  ignoreNamespaces?: string[]
+  className?: string | null
+  watchClassless?: boolean
+}
+
+// https://github.com/spiffe/spire-controller-manager/blob/main/docs/spire-controller-manager-config.md
+export const ignoredByDefault = ['kube-system', 'kube-public', 'spire-system']
 
 export type Spiffe = {
   /** `namespaceLabels`: absent while they are not known. */
@@ -41,29 +54,46 @@ type ClusterSpiffeId = {
     namespaceSelector?: Selector | null
     workloadSelectorTemplates?: string[] | null
     fallback?: boolean
+    className?: string
   }
 }
 
 /** undefined: it registers nobody (any more). */
 export function registrationFrom({ metadata, spec }: ClusterSpiffeId): Registration | undefined {
-  const { spiffeIDTemplate: template, podSelector, namespaceSelector, workloadSelectorTemplates, fallback } = spec ?? {}
+  const { spiffeIDTemplate: template, podSelector, namespaceSelector, workloadSelectorTemplates } = spec ?? {}
   if (!metadata?.name || !template || metadata.deletionTimestamp) return undefined
   return {
     name: metadata.name,
     ...(podSelector && { podSelector }),
     ...(namespaceSelector && { namespaceSelector }),
-    fallback: fallback === true,
+    fallback: spec?.fallback === true,
+    ...(spec?.className && { className: spec.className }),
     ...((workloadSelectorTemplates ?? []).length === 0 && { template }),
   }
 }
 
-/** `onProblem` is told once for each template that can't be used. */
+/**
+ * `onProblem` is told once for each template that can't be used; for want of a configured class, once of the first that
+ * has one.
+ */
 export function createSpiffe(
   config: SpiffeConfig,
   clusterName: string | undefined,
   onProblem: (template: string, problem: string) => void,
 ): Spiffe {
   const templates = new Map<string, Template | undefined>()
+  const ignored = (config.ignoreNamespaces ?? ignoredByDefault).map((pattern) => RE2JS.compile(pattern))
+  let toldOfClass = false
+
+  /** As the manager finds its own (reconcileClass in its pkg/spireentry/reconciler.go): without a class, those without. */
+  function isOurs({ className = '', template }: Registration): boolean {
+    if (className === (config.className ?? '') || (className === '' && config.watchClassless)) return true
+    if (template && !config.className && !toldOfClass) {
+      toldOfClass = true
+      onProblem(template, `it is of the class ${className}, and spiffe.className tells none`)
+    }
+    return false
+  }
 
   function templateOf(source: string): Template | undefined {
     if (templates.has(source)) return templates.get(source)
@@ -89,7 +119,10 @@ export function createSpiffe(
 
   return {
     idOf(pod, container, registrations, namespaceLabels) {
-      const verdicts = [...registrations].map((one) => ({ one, selects: selects(one, pod, namespaceLabels) }))
+      // A part of the name is enough, as for the manager (its pkg/namespace/namespace.go).
+      if (ignored.some((pattern) => pattern.test(pod.namespace))) return undefined
+      const ours = [...registrations].filter(isOurs)
+      const verdicts = ours.map((one) => ({ one, selects: selects(one, pod, namespaceLabels) }))
       // One of which it isn't known whether it selects the pod could come first, or rule out the fallbacks.
       if (verdicts.some((verdict) => verdict.selects === undefined)) return undefined
       const chosen = verdicts.filter((verdict) => verdict.selects).map(({ one }) => one)

@@ -1,6 +1,8 @@
 /** The configuration file: YAML or JSON, checked against one schema that is published as sensor/config.schema.json. */
 import { readFileSync } from 'node:fs'
+import { RE2JS } from 're2js'
 import { type Document, LineCounter, parseDocument } from 'yaml'
+import { ignoredByDefault } from '../enrich/spiffe.ts'
 import { FileConfig } from '../exporters/file.ts'
 import { KubernetesEventsConfig } from '../exporters/kubernetes-events.ts'
 import { OtlpConfig } from '../exporters/otlp.ts'
@@ -8,7 +10,7 @@ import { RedactionConfig } from '../exporters/redaction.ts'
 import { stdoutFormats } from '../exporters/stdout.ts'
 import { SyslogConfig } from '../exporters/syslog.ts'
 import { WebhookConfig } from '../exporters/webhook.ts'
-import { problemIn } from '../rules/problem.ts'
+import { type Fault, problemIn, show } from '../rules/problem.ts'
 import { shapeChecker } from '../rules/shape.ts'
 import { addressForm, addressPattern } from './address.ts'
 import { bytesPattern } from './bytes.ts'
@@ -121,6 +123,22 @@ export const Config = Type.Object(
       Type.Object(
         {
           trustDomain: textOrNull('The trust domain of SPIRE, for templates that name it.'),
+          ignoreNamespaces: Type.Optional(
+            Type.Array(Type.String(), {
+              default: ignoredByDefault,
+              description:
+                "As SPIRE's controller manager has it: regular expressions (RE2 syntax, not anchored) of the namespaces whose pods have no SPIFFE ID.",
+            }),
+          ),
+          className: textOrNull(
+            "As SPIRE's controller manager has it: ClusterSPIFFEIDs of this class alone count; null: those without a class.",
+          ),
+          watchClassless: Type.Optional(
+            Type.Boolean({
+              default: false,
+              description: "As SPIRE's controller manager has it: beside className, those without a class count, too.",
+            }),
+          ),
           template: textOrNull(
             'Template of the SPIFFE IDs of pods that mount the Workload API and that no ClusterSPIFFEID selects, such as spiffe://{{ .TrustDomain }}/ns/{{ .PodMeta.Namespace }}/sa/{{ .PodSpec.ServiceAccountName }}.',
           ),
@@ -191,7 +209,29 @@ export const Config = Type.Object(
 )
 export type Config = Static<typeof Config>
 
-const faultsOf = shapeChecker(Config)
+const shapeFaults = shapeChecker(Config)
+
+/** With what no schema says: which texts are regular expressions. */
+function faultsOf(value: unknown): Fault[] {
+  const faults = shapeFaults(value)
+  if (faults.length > 0) return faults
+  const { spiffe } = value as Config
+  return (spiffe?.ignoreNamespaces ?? []).flatMap((pattern, index) => {
+    const reason = patternFault(pattern)
+    if (reason === undefined) return []
+    const found = `${show(pattern)} (${reason})`
+    return [{ path: ['spiffe', 'ignoreNamespaces', index], found, expected: 'a regular expression in RE2 syntax' }]
+  })
+}
+
+function patternFault(pattern: string): string | undefined {
+  try {
+    RE2JS.compile(pattern)
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message.replace(/^error parsing regexp: /, '') : String(error)
+  }
+}
 
 /** Reads and checks a configuration. Throws UsageError with every problem: file, line, JSON path, found, expected. */
 export function loadConfig(path: string): Config {

@@ -1,4 +1,9 @@
-import type { V1PodSpec, V1ServiceAccount } from '@kubernetes/client-node'
+import type {
+  V1PodSpec,
+  V1ServiceAccount,
+  V1ServiceAccountTokenProjection,
+  V1VolumeMount,
+} from '@kubernetes/client-node'
 import { expect, test } from 'vitest'
 import { type CloudNode, cloudNodeFrom, cloudOf } from '../../enrich/cloud.ts'
 import { handedTo } from '../../enrich/container-mounts.ts'
@@ -67,6 +72,83 @@ test('EKS: an audience of its own is found by the annotation', () => {
   const annotations = { 'eks.amazonaws.com/role-arn': role, 'eks.amazonaws.com/audience': 'ours' }
   expect(found(pod({ audiences: ['ours'] }), annotations)[0]).toMatchObject({ held: true, audience: 'ours' })
   expect(found(pod({ audiences: ['vault'] }), annotations)[0]).toMatchObject({ held: false })
+})
+
+/** Whether the role is held by a container with these variables, which mounts a volume of these tokens so. */
+function heldBy(
+  env: Record<string, string>,
+  volumeMounts: Omit<V1VolumeMount, 'name'>[],
+  tokens: V1ServiceAccountTokenProjection[] = [{ audience: 'amazonaws.com', path: 'token' }],
+) {
+  const one = pod({ env })
+  const [app = { name: 'app' }] = one.spec.containers
+  return found(
+    {
+      spec: {
+        containers: [{ ...app, volumeMounts: volumeMounts.map((mount) => ({ name: 'own', ...mount })) }],
+        volumes: [
+          { name: 'own', projected: { sources: tokens.map((serviceAccountToken) => ({ serviceAccountToken })) } },
+        ],
+      },
+    },
+    { 'eks.amazonaws.com/role-arn': role, 'azure.workload.identity/client-id': 'client' },
+    on('aws'),
+  )
+}
+
+// https://github.com/kubernetes/kops/blob/master/pkg/model/iam/subject.go: its own add-ons' path ends in a slash.
+test.each(['/var/run/secrets/eks.amazonaws.com/serviceaccount', '/var/run/secrets/amazonaws.com/'])(
+  'kOps: a token for amazonaws.com, mounted at %s, where the variable says, is held',
+  (mountPath) => {
+    const file = `${mountPath.replace(/\/$/, '')}/token`
+    expect(heldBy({ AWS_ROLE_ARN: role, AWS_WEB_IDENTITY_TOKEN_FILE: file }, [{ mountPath }])).toEqual([
+      { provider: 'aws', source: 'eks_irsa', principal: role, held: true, audience: 'amazonaws.com' },
+      { provider: 'azure', source: 'azure_workload_identity', principal: 'client', held: false },
+    ])
+  },
+)
+
+test('a token that the variable names needs no audience, and comes before one that only its audience tells', () => {
+  const env = { AWS_ROLE_ARN: role, AWS_WEB_IDENTITY_TOKEN_FILE: '/t/mine' }
+  const [nameless] = heldBy(env, [{ mountPath: '/t' }], [{ path: 'mine' }])
+  expect(nameless).toEqual({ provider: 'aws', source: 'eks_irsa', principal: role, held: true })
+  const tokens = [
+    { audience: 'sts.amazonaws.com', path: 'other' },
+    { audience: 'ours', path: 'mine' },
+  ]
+  expect(heldBy(env, [{ mountPath: '/t' }], tokens)[0]).toMatchObject({ held: true, audience: 'ours' })
+})
+
+test('Azure: a token that AZURE_FEDERATED_TOKEN_FILE names is held, whatever its audience', () => {
+  const env = {
+    AZURE_CLIENT_ID: 'client',
+    AZURE_FEDERATED_TOKEN_FILE: '/var/run/secrets/azure/wi/token/azure-identity-token',
+  }
+  const mounts = [{ mountPath: '/var/run/secrets/azure/wi' }]
+  expect(heldBy(env, mounts, [{ audience: 'ours', path: 'token/azure-identity-token' }])).toContainEqual({
+    provider: 'azure',
+    source: 'azure_workload_identity',
+    principal: 'client',
+    held: true,
+    audience: 'ours',
+  })
+})
+
+test('a volume that is mounted twice is found at both places', () => {
+  const mounts = [{ mountPath: '/aws' }, { mountPath: '/also' }]
+  for (const file of ['/aws/token', '/also/token'])
+    expect(heldBy({ AWS_ROLE_ARN: role, AWS_WEB_IDENTITY_TOKEN_FILE: file }, mounts)[0]).toMatchObject({ held: true })
+})
+
+test.each([
+  ['another file', '/aws/other', { mountPath: '/aws' }],
+  ['a file below another folder', '/aws/token', { mountPath: '/aws2' }],
+  ['a variable of which the value comes with the start', '$(DIR)/token', { mountPath: '/aws' }],
+  ['a folder of the volume alone', '/aws/token', { mountPath: '/aws', subPath: 'other' }],
+  ['a folder that a variable names', '/aws/token', { mountPath: '/aws', subPathExpr: '$(NAME)' }],
+])('%s is not the token', (_, file, mount) => {
+  const env = { AWS_ROLE_ARN: role, AWS_WEB_IDENTITY_TOKEN_FILE: file }
+  expect(heldBy(env, [mount])[0]).toEqual({ provider: 'aws', source: 'eks_irsa', principal: role, held: false })
 })
 
 test.each([

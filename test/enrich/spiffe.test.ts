@@ -123,6 +123,62 @@ test('the configured template holds for pods that mount the Workload API, and th
   expect(idOf(payments, [registration('a')], { config })?.spiffe_source).toBe('ClusterSPIFFEID/a')
 })
 
+test.each(['kube-system', 'kube-public', 'spire-system', 'my-kube-system-2'])(
+  "a pod of %s has none: by its defaults, SPIRE's controller manager registers nobody there",
+  (namespace) => {
+    const config = { ...own, template: usual }
+    expect(idOf({ ...payments, namespace }, [registration('a')], { config })).toBeUndefined()
+    expect(idOf({ ...payments, namespace }, [], { config })).toBeUndefined()
+  },
+)
+
+test('the namespaces that are ignored are those of the configuration, where it has some', () => {
+  const within = (namespace: string, ignoreNamespaces: string[]) =>
+    idOf({ ...redis, namespace }, [registration('a')], { config: { ...own, ignoreNamespaces } })
+  expect(within('kube-system', [])).toBeDefined()
+  expect(within('kube-system', ['^team-'])).toBeDefined()
+  expect(within('team-a', ['x', '^team-'])).toBeUndefined()
+  expect(within('a-team-a', ['^team-'])).toBeDefined()
+  expect(within('TEAM', ['(?i)^team$'])).toBeUndefined()
+})
+
+test.each([
+  { setting: {}, registered: ['classless'] },
+  { setting: { className: null, watchClassless: true }, registered: ['classless'] },
+  { setting: { className: 'ours' }, registered: ['ours'] },
+  { setting: { className: 'ours', watchClassless: true }, registered: ['classless', 'ours'] },
+  { setting: { className: 'another', watchClassless: false }, registered: [] },
+])('of the classes, $setting registers $registered', ({ setting, registered }) => {
+  const config = { ...own, ...setting }
+  const template = 'spiffe://example.org/a'
+  const ofClass = (className?: string) =>
+    registrationFrom({
+      metadata: { name: className || 'classless' },
+      spec: { spiffeIDTemplate: template, ...(className !== undefined && { className }) },
+    })
+  const ids = [ofClass(), ofClass('ours'), ofClass('theirs')].map((one) => idOf(redis, [one], { config }))
+  expect(ids.flatMap((id) => id?.spiffe_source ?? [])).toEqual(registered.map((name) => `ClusterSPIFFEID/${name}`))
+  expect(idOf(redis, [ofClass('')], { config })).toEqual(idOf(redis, [ofClass()], { config }))
+})
+
+test('one of another class neither comes first, nor rules out a fallback, nor the configured template', () => {
+  const theirs = registration('a', { className: 'theirs' })
+  const unknown = registration('a', { className: 'theirs', namespaceSelector: { matchLabels: { a: 'b' } } })
+  const fallback = registration('b', { fallback: true })
+  expect(idOf(redis, [theirs, registration('b')])?.spiffe_source).toBe('ClusterSPIFFEID/b')
+  expect(idOf(redis, [unknown, fallback], { labels: 'unknown' })?.spiffe_source).toBe('ClusterSPIFFEID/b')
+  expect(idOf(payments, [theirs], { config: { ...own, template: usual } })?.spiffe_source).toBe('configuration')
+})
+
+test('that a class does not count is said once, where no class is configured', () => {
+  const theirs = ['a', 'b'].map((name) => registration(name, { className: 'theirs' }))
+  const problems: string[] = []
+  expect(idOf(redis, theirs, { problems })).toBeUndefined()
+  expect(problems).toEqual(['it is of the class theirs, and spiffe.className tells none'])
+  expect(idOf(redis, theirs, { config: { ...own, className: 'ours' }, problems })).toBeUndefined()
+  expect(problems).toHaveLength(1)
+})
+
 test.each([
   'spiffe://',
   'spiffe://Example.org/a',

@@ -88,6 +88,9 @@ describe('a configuration', () => {
     ['kubernetes: { enabled: true }'],
     ['kubernetes: { enabled: false }'],
     ['kubernetes: { kubeconfig: /root/.kube/config, nodeName: node-1, clusterName: prod }'],
+    ['spiffe: { ignoreNamespaces: [] }'],
+    ['spiffe: { ignoreNamespaces: [kube-system, "(?i)^team-[[:alpha:]]+$"] }'],
+    ['spiffe: { className: spire-spire, watchClassless: true }'],
     ['exporters: { stdout: { format: pretty } }'],
     ['exporters: { stdout: { format: json } }'],
     ['exporters: { stdout: { format: none } }'],
@@ -156,6 +159,18 @@ describe('an error names file, line, column, path, what was found and what was e
     [
       'exporters:\n  webhooks:\n    - name: soc\n      url: https://x\n      headers: { X-Team: 5 }',
       '5:26: $.exporters.webhooks[0].headers["X-Team"]: found 5, expected text',
+    ],
+    [
+      'spiffe:\n  ignoreNamespaces:\n    - kube-system\n    - team-(',
+      '4:7: $.spiffe.ignoreNamespaces[1]: found "team-(" (missing closing ): `team-(`), expected a regular expression in RE2 syntax',
+    ],
+    [
+      'spiffe: { ignoreNamespaces: ["(?!kube-)"] }',
+      '1:30: $.spiffe.ignoreNamespaces[0]: found "(?!kube-)" (invalid or unsupported Perl syntax: `(?!`), expected a regular expression in RE2 syntax',
+    ],
+    [
+      'spiffe:\n  ignoreNamespaces: kube-system',
+      '2:21: $.spiffe.ignoreNamespaces: found "kube-system", expected an array',
     ],
     ['[]', '1:1: $: found an empty array, expected Nightjar configuration'],
     ['just text', '1:1: $: found "just text", expected Nightjar configuration'],
