@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { made } from '../../deploy/manifests.ts'
+import { usualSockets } from '../../enrich/cri.ts'
 import { chart, charted, helm, repository } from './helm.ts'
 
 type Mount = { name: string; mountPath: string; readOnly?: boolean }
@@ -88,12 +89,33 @@ charted('it may read what tells who did it, no Secrets, and write nothing', () =
   for (const { verbs } of rules) for (const verb of verbs) expect(['get', 'list', 'watch']).toContain(verb)
 })
 
-charted('the socket of the runtime is there only on demand: its directory, read-only, and named to the sensor', () => {
-  const { template, container, find } = render({ runtimeSocket: '/run/crio/crio.sock' })
-  expect(template.spec.volumes).toContainEqual({ name: 'runtime', hostPath: { path: '/run/crio', type: 'Directory' } })
-  expect(container.volumeMounts).toContainEqual({ name: 'runtime', mountPath: '/run/crio', readOnly: true })
-  expect(parse(find('ConfigMap').data['config.yaml'] ?? '').cri).toEqual({ socket: '/run/crio/crio.sock' })
-})
+/** How the sensor gets at the socket of the runtime, and by which name it knows it. */
+const runtimeOf = (runtimeSocket: string) => {
+  const { template, container, find } = render({ runtimeSocket })
+  const { name, hostPath } = template.spec.volumes.find(({ name }) => name === 'runtime') ?? {}
+  const { mountPath, readOnly } = container.volumeMounts.find((mount) => mount.name === name) ?? {}
+  return { hostPath, mountPath, readOnly, cri: parse(find('ConfigMap').data['config.yaml'] ?? '').cri }
+}
+const inDirectories = usualSockets.filter((socket) => dirname(socket) !== '/run')
+for (const socket of [...inDirectories, '/var/run/crio/crio.sock', '/tmp/cluster/containerd.sock'])
+  charted(`the socket of the runtime, ${socket}, is there on demand: its directory, read-only, out of the way`, () => {
+    expect(runtimeOf(socket)).toEqual({
+      hostPath: { path: dirname(socket), type: 'Directory' },
+      mountPath: '/host/runtime',
+      readOnly: true,
+      cri: { socket: `/host/runtime/${basename(socket)}` },
+    })
+  })
+
+for (const socket of ['/run/cri-dockerd.sock', '/var/run/cri-dockerd.sock'])
+  charted(`of a directory with all that runs on the node, ${dirname(socket)}, the sensor gets the socket alone`, () => {
+    expect(runtimeOf(socket)).toEqual({
+      hostPath: { path: socket, type: 'Socket' },
+      mountPath: '/host/runtime/cri-dockerd.sock',
+      readOnly: true,
+      cri: { socket: '/host/runtime/cri-dockerd.sock' },
+    })
+  })
 
 charted('token Secrets are read only on demand', () => {
   const { find } = render({ readTokenSecrets: true })
@@ -269,6 +291,8 @@ const refused: [what: string, values: unknown, named: string][] = [
   ['a rule file that is not JSON', { rules: { 'a.yaml': '' } }, 'a.yaml'],
   ['a capability with its prefix', { extraCapabilities: ['CAP_SYS_RESOURCE'] }, '/extraCapabilities/0'],
   ['a path for the spool that leads elsewhere', { spool: { hostPath: '/var/lib/../../etc' } }, '/spool/hostPath'],
+  ['a path for the socket that leads elsewhere', { runtimeSocket: '/run/crio/../x.sock' }, '/runtimeSocket'],
+  ['a socket in the root of the node', { runtimeSocket: '///x.sock' }, '/runtimeSocket'],
   ['a metrics address without a port', { config: { metrics: { address: '0.0.0.0' } } }, '/config/metrics/address'],
 ]
 for (const [what, values, named] of refused)

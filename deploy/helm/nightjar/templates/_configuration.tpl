@@ -6,7 +6,7 @@
   "exporters" (dict "stdout" (dict "format" "json"))
   "presenceFile" "/var/lib/nightjar/presence"
 -}}
-{{- with .Values.runtimeSocket }}{{ $_ := set $inPod "cri" (dict "socket" .) }}{{ end }}
+{{- with .Values.runtimeSocket }}{{ $_ := set $inPod "cri" (dict "socket" (printf "/host/runtime/%s" (base .))) }}{{ end }}
 {{- if .Values.readTokenSecrets }}{{ $_ := set $inPod.kubernetes "tokenSecrets" true }}{{ end }}
 {{- mustMergeOverwrite $inPod (deepCopy .Values.config) | toYaml }}
 {{- end }}
