@@ -23,7 +23,7 @@ import {
 import { createToldPaths, type ToldPaths } from './told-paths.ts'
 
 interface Base {
-  /** CLOCK_MONOTONIC, nanoseconds. */
+  /** CLOCK_BOOTTIME, nanoseconds. */
   time: number
 }
 interface Actor extends Base {

@@ -61,14 +61,14 @@ const ofProgram = (process: ProcessBase, name: string | undefined): ProcessBase 
     ? process
     : { ...process, name: programName(name, process.command_args ?? []), executable: { name: baseName(name) } }
 
-export function describeExec(entry: Entry, exec: Exec, clock: Clock): void {
+export function describeExec(entry: Entry, exec: Exec, clock: Pick<Clock, 'unix'>): void {
   entry.stdio = exec.stdio
   const [stdin, stdout, stderr] = describeStdio(entry, exec.parentSockets)
   const name = exec.path === undefined ? undefined : programName(exec.path, exec.args)
   const from = readsCommandsFrom(name, exec.args)
   const known = (descriptor: number) => exec.stdio[descriptor] !== undefined || !exec.incomplete
   const { name: previousName, command_line: previousLine } = entry.described
-  const described: ProcessBase = { pid: exec.pid, ppid: exec.ppid, start_time: clock.sinceBoot(exec.started) }
+  const described: ProcessBase = { pid: exec.pid, ppid: exec.ppid, start_time: clock.unix(exec.started) }
   if (name !== undefined) described.name = name
   if (exec.path !== undefined) described.executable = executableOf(exec.path, exec)
   // Of an exec that came in part, what is not there is not known.

@@ -38,6 +38,8 @@ export interface ProbeOptions {
     warn(about: object, text: string): void
     debug(about: object, text: string): void
   }
+  /** The kernel's time, in nanoseconds. */
+  now(): number
   onAct(act: Act): void
   /** Whatever happened before this time of the kernel, in nanoseconds, has been told, where all CPUs share one buffer. */
   onTold(time: number): void
@@ -190,7 +192,7 @@ export function startProbe(options: ProbeOptions): Probe {
     bpftrace.stdout.on('data', (data: Buffer) => {
       heard = performance.now()
       decoder.push(data)
-      shedding.read(data.length, Number(process.hrtime.bigint()) / 1e6 - newest / 1e6, performance.now())
+      shedding.read(data.length, (options.now() - newest) / 1e6, performance.now())
     })
     createInterface(bpftrace.stderr).on('line', (line) => {
       if (line === '' || harmless.test(line)) return

@@ -29,6 +29,8 @@ export interface Entry extends Wired {
   parent: Entry | undefined
   /** Described anew at each exec; events keep the description that was true for them. */
   described: ProcessBase
+  /** CLOCK_BOOTTIME of its fork, nanoseconds: unlike its start time, the same whatever the wall clock is set to. */
+  started: number | undefined
   ancestors: ProcessBase[]
   /** Whether it has executed a program itself, and not only its parent before the fork. */
   execed: boolean
@@ -70,7 +72,7 @@ const remembered = 1e9
  * use, the path of a running process's.
  */
 export function createProcessTable(
-  clock: Clock,
+  clock: Pick<Clock, 'unix'>,
   emit: Emit,
   needless: (type: EventType) => boolean = () => false,
   version1Of?: (pid: number) => string | undefined,
@@ -78,8 +80,8 @@ export function createProcessTable(
   const entries = new Map<number, Entry>()
   const exited: { pid: number; entry: Entry; time: number }[] = []
   const wiring = createWiring<Entry>()
-  /** The sensor and its bpftrace. */
-  const own = new Set<number>()
+  /** The sensor and its bpftrace, by number: the kernel's time when it was last said so. */
+  const own = new Map<number, number>()
 
   const forget = (now: number) => {
     while (exited[0] && exited[0].time < now - remembered) {
@@ -89,13 +91,14 @@ export function createProcessTable(
     }
   }
 
-  /** A new process; `described` is what is known of it besides its number and its parent's. */
-  const child = (pid: number, ppid: number, known: ProcessBase): Entry => {
+  /** A new process; `known` is what is known of it besides its number and its parent's. */
+  const child = (pid: number, ppid: number, known: ProcessBase, started: number | undefined): Entry => {
     const parent = entries.get(ppid)
     const described: ProcessBase = { ...known, pid, ppid }
     const ancestors = parent ? [parent.described, ...parent.ancestors].slice(0, ancestorsKept) : []
     const entry: Entry = {
       described,
+      started,
       ancestors,
       execed: false,
       connections: parent ? parent.connections : [],
@@ -122,13 +125,21 @@ export function createProcessTable(
   const actor = (act: { time: number; pid: number; ppid: number; cgroup: string; uid: number; gid: number }): Entry => {
     const known = entries.get(act.pid)
     const missed = !known || known.exited
-    const entry = missed ? child(act.pid, act.ppid, {}) : known
+    const entry = missed ? child(act.pid, act.ppid, {}, undefined) : known
     entry.cgroup = act.cgroup
     if (version1Of && (missed || entry.version1 === undefined)) placed(entry, version1Of(act.pid))
     const { user, group } = entry.described
     if (user?.id !== act.uid || group?.id !== act.gid || entry.described.ppid !== act.ppid)
       entry.described = { ...entry.described, ppid: act.ppid, user: { id: act.uid }, group: { id: act.gid } }
     return entry
+  }
+
+  /**
+   * Nobody tells the end of a bpftrace that is killed. Who has begun after it was said to be the sensor's own is another
+   * process under its number.
+   */
+  const disown = (pid: number, started: number) => {
+    if (started > (own.get(pid) ?? Number.POSITIVE_INFINITY)) own.delete(pid)
   }
 
   /** The next bpftrace begins while the one before it still watches. */
@@ -162,16 +173,19 @@ export function createProcessTable(
     forget(act.time)
     switch (act.act) {
       case 'sensor':
-        for (const pid of act.pids) own.add(pid)
+        for (const pid of act.pids) own.set(pid, act.time)
         return
-      case 'fork':
-        child(act.pid, act.ppid, {
-          ...inherited(entries.get(act.ppid)?.described),
-          start_time: clock.unix(act.time),
-        }).cgroup = act.cgroup
+      case 'fork': {
+        disown(act.pid, act.time)
+        const known = { ...inherited(entries.get(act.ppid)?.described), start_time: clock.unix(act.time) }
+        // Its time is CLOCK_BOOTTIME, too: bpftrace's nsecs is where there is bpf_ktime_get_boot_ns (CreateGetNs; Linux 5.8).
+        child(act.pid, act.ppid, known, act.time).cgroup = act.cgroup
         return
+      }
       case 'exec': {
+        disown(act.pid, act.started)
         const entry = actor(act)
+        entry.started = act.started
         wiring.forget(entry)
         describeParent(entry, act)
         describeExec(entry, act, clock)
@@ -222,12 +236,13 @@ export function createProcessTable(
       }
       case 'exit': {
         const entry = entries.get(act.pid)
-        if (!entry || entry.exited) return
-        end(entry)
-        exited.push({ pid: act.pid, entry, time: act.time })
-        if (isSent('exit', entry)) {
-          entry.described = { ...entry.described, exit_code: exitCode(act.code) }
-          tell('exit', act.time, entry)
+        if (entry && !entry.exited) {
+          end(entry)
+          exited.push({ pid: act.pid, entry, time: act.time })
+          if (isSent('exit', entry)) {
+            entry.described = { ...entry.described, exit_code: exitCode(act.code) }
+            tell('exit', act.time, entry)
+          }
         }
         own.delete(act.pid) // its number may be another one's soon
         return
@@ -243,9 +258,10 @@ export function createProcessTable(
 
   const prime = (running: RunningProcess[]) => {
     const alive = new Map(running.map((process) => [process.pid, process]))
+    for (const pid of own.keys()) disown(pid, alive.get(pid)?.started ?? Number.POSITIVE_INFINITY)
     for (const [pid, entry] of entries) {
       const process = alive.get(pid)
-      const other = process && differ(entry.described.start_time, clock.sinceBoot(process.started))
+      const other = process && differ(entry.started, process.started)
       if (entry.exited || (process && !other)) continue
       end(entry)
       entries.delete(pid)
@@ -257,8 +273,8 @@ export function createProcessTable(
       if (parent) add(parent)
       let entry = entries.get(process.pid)
       if (entry?.described.name === undefined) {
-        const described = { ...describeRunning(process), start_time: clock.sinceBoot(process.started) }
-        entry = child(process.pid, process.ppid, described)
+        const described = { ...describeRunning(process), start_time: clock.unix(process.started) }
+        entry = child(process.pid, process.ppid, described, process.started)
         entry.execed = true
       }
       if (version1Of) placed(entry, version1Of(process.pid))
@@ -274,6 +290,7 @@ export function createProcessTable(
       if (entry.missed && !running.has(pid)) {
         end(entry)
         entries.delete(pid)
+        own.delete(pid)
       } else entry.missed = !running.has(pid)
     }
   }
@@ -304,5 +321,5 @@ function withConnection(known: Connection[], added: Connection): Connection[] {
   return [...others.filter((connection) => connection !== oldest), added]
 }
 
-/** /proc tells the start to 10 ms, and the two clocks are read at different times; a number is used again much later. */
-const differ = (known: number | undefined, started: number) => known !== undefined && Math.abs(known - started) > 1000
+/** /proc cuts the start to 10 ms, and a fork is told a little after it has its start; a number is used again much later. */
+const differ = (known: number | undefined, started: number) => known !== undefined && Math.abs(known - started) > 1e9

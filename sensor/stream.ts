@@ -133,7 +133,7 @@ export function openStream(options: {
   const order = createOrder<Act>(
     {
       window: orderWindow,
-      now: () => Number(process.hrtime.bigint()),
+      now: clock.now,
       after: (ms, run) => globalThis.setTimeout(run, ms),
       putOff: ({ act }) => act === 'fork' || act === 'exit',
     },
@@ -197,6 +197,7 @@ export function openStream(options: {
         metrics.eventsLost.inc({ stage }, count)
         if (type) metrics.eventsShed.inc({ type }, count)
       },
+      now: clock.now,
       onHeartbeat: clock.refresh,
       onRestart: () => metrics.probeRestarts.inc(),
     })
@@ -228,7 +229,7 @@ export function openStream(options: {
       throw error
     }
     if (stopped) return await successor.stop()
-    handover.at(Number(process.hrtime.bigint()) + handoverAfter * 1e6)
+    handover.at(clock.now() + handoverAfter * 1e6)
     await setTimeout(handoverAfter + lastLines)
     await running.stop()
     next.act = order.push

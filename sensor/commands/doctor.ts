@@ -46,6 +46,7 @@ async function trial(): Promise<Check> {
     refused: kernelProgram.refused,
     startLimit: patience,
     log: quiet,
+    now: () => 0,
     onAct: nothing,
     onTold: nothing,
     onUp: nothing,

@@ -68,11 +68,8 @@ export function machine({ version1 }: { version1?: (pid: number) => string | und
   const places: Parameters<Emit>[1][] = []
   let time = 100 * second
   let ports = 40_000
-  const clock: Clock = {
-    unix: (monotonic) => boot + monotonic / 1e6,
-    sinceBoot: (boottime) => boot + boottime / 1e6,
-    refresh() {},
-  }
+  let wall = boot
+  const clock: Pick<Clock, 'unix'> = { unix: (boottime) => wall + boottime / 1e6 }
   const emit: Emit = (event, where) => {
     events.push(event)
     places.push(where)
@@ -102,6 +99,10 @@ export function machine({ version1 }: { version1?: (pid: number) => string | und
     now: () => time,
     wait(nanoseconds: number) {
       time += nanoseconds
+    },
+    /** The wall clock is set, forward or back. */
+    setClock(milliseconds: number) {
+      wall += milliseconds
     },
     clear() {
       events.length = 0

@@ -48,6 +48,7 @@ test.skipIf(process.platform !== 'linux' || (!hasPython && process.env.CI !== 't
         program: () => '',
         command,
         log: quiet,
+        now: () => 0,
         onAct: nothing,
         onTold: nothing,
         onUp: (pid) => pids.push(pid),

@@ -735,6 +735,47 @@ describe('processes that were there before the sensor', () => {
     expect(names(last(11).process?.ancestors)).toEqual(['p10'])
   })
 
+  test.each([-3_600_000, -5000, 5000, 3_600_000])(
+    'when the wall clock was set by %i ms, all that is known of those that run stays at another look',
+    (step) => {
+      const { table, exec, fork, connect, setClock, last } = machine()
+      const shown = (pid: number, ppid: number, started: number) =>
+        running(pid, ppid, { started: Math.floor(started / 1e7) * 1e7, executable: undefined }) // /proc cuts to 10 ms
+      table.prime([running(3, 1)])
+      fork(3, 10)
+      exec(10, 'nginx', { directory: '/srv', stdio: [devNull, devNull, devNull], capabilities: '1' })
+      const socket = networkSocket(connect(10, attacker))
+      fork(10, 11)
+      setClock(step)
+      table.prime([running(3, 1), shown(10, 3, 100 * second), shown(11, 10, 100 * second)])
+      connect(11, attacker)
+      expect(last(11).process).toMatchObject({
+        executable: { path: '/usr/bin/nginx' },
+        working_directory: '/srv',
+        stdin: { type: 'null' },
+        capabilities: ['CAP_CHOWN'],
+      })
+      expect(last(11).process?.ancestors).toMatchObject([{ name: 'nginx' }, { executable: { path: '/bin/p3' } }])
+      exec(11, 'sh', { stdio: [socket, socket, socket] })
+      expect(last(11).process?.stdin, 'its connections').toMatchObject({ direction: 'outbound' })
+    },
+  )
+
+  test.each(['executed', 'forked'])(
+    'a pid of one that had %s is noticed to be used again, also when the wall clock was set back meanwhile',
+    (what) => {
+      const { table, exec, fork, setClock, last } = machine()
+      exec(9, 'nginx')
+      fork(9, 10)
+      if (what === 'executed') exec(10, 'worker')
+      setClock(-5000)
+      table.prime([running(9, 1, { started: 100 * second }), running(10, 1, { started: 105 * second })])
+      fork(10, 11)
+      exec(11, 'sh')
+      expect(names(last(11).process?.ancestors)).toEqual(['p10'])
+    },
+  )
+
   test('a circle of parents, as of a /proc that changes while it is read, ends', () => {
     const { table } = machine()
     table.prime([running(1, 2), running(2, 1), running(3, 3)])

@@ -104,6 +104,8 @@ describe('what an exec tells of its program', () => {
 describe('the sensor', () => {
   const watched = () => {
     const made = machine()
+    made.fork(1, 20, { seen: false })
+    made.fork(20, 21, { seen: false })
     made.apply({ act: 'sensor', time: made.now(), pids: [21, 20] })
     made.exec(20, 'node')
     made.exec(21, 'bpftrace')
@@ -134,6 +136,79 @@ describe('the sensor', () => {
     fork(20, 22)
     exec(22, 'sh')
     expect(last(22)).toMatchObject({ type: 'exec', process: { name: 'sh' } })
+  })
+
+  /** As /proc shows it. */
+  const running = (pid: number, ppid: number, started: number) => {
+    return { pid, ppid, started, comm: `p${pid}`, args: [`p${pid}`], uid: 0, gid: 0 }
+  }
+
+  test('does not lend its number to the process that gets it after its bpftrace was killed, which nobody has told', () => {
+    const { last, fork, exec } = watched()
+    fork(1, 21)
+    exec(21, 'sh')
+    expect(last(21)).toMatchObject({ type: 'exec', process: { name: 'sh' } })
+  })
+
+  test('nor where the fork of that process was not seen either, but its program was', () => {
+    const { last, fork, exec, wait } = watched()
+    wait(1e9)
+    fork(1, 21, { seen: false })
+    exec(21, 'sh')
+    expect(last(21)).toMatchObject({ type: 'exec', process: { name: 'sh' } })
+  })
+
+  test('nor where the next bpftrace finds that process running', () => {
+    const { table, now, wait, last, events, apply } = watched()
+    wait(20e9)
+    apply({ act: 'sensor', time: now(), pids: [22, 20] })
+    table.prime([running(20, 1, 100e9), running(22, 20, 119e9), running(21, 1, 110e9)])
+    apply(kill(21, 99))
+    expect(last(21)).toMatchObject({ type: 'kill', process: { name: 'p21' } })
+    events.length = 0
+    for (const pid of [20, 22]) apply(kill(pid, 99))
+    expect(events, 'the sensor and its next bpftrace').toEqual([])
+  })
+
+  test.each([
+    [
+      'the next bpftrace does not find',
+      ({ table }: ReturnType<typeof watched>) => table.prime([running(20, 1, 100e9)]),
+    ],
+    [
+      'two looks after a loss do not find',
+      ({ table }: ReturnType<typeof watched>) => {
+        for (const look of [[20], [20]]) table.sweep(new Set(look))
+      },
+    ],
+  ])('does not hold for its own a number that %s', (_, gone) => {
+    const made = watched()
+    gone(made)
+    made.apply(kill(21, 99))
+    expect(made.last(21)).toMatchObject({ type: 'kill' })
+  })
+
+  test('does not hold for its own one that has told its end, also where nothing else was known of it', () => {
+    const { apply, now, last } = machine()
+    apply({ act: 'sensor', time: now(), pids: [21, 20] })
+    apply({ act: 'exit', time: now() + 1000, pid: 21, code: 9 })
+    apply(kill(21, 99))
+    expect(last(21)).toMatchObject({ type: 'kill' })
+  })
+
+  test('knows both of its bpftraces while one takes over from the other, however late its fork is told', () => {
+    const { table, now, wait, events, apply, fork } = watched()
+    events.length = 0
+    const forked = now() + 1000
+    wait(1e9)
+    apply({ act: 'sensor', time: now(), pids: [22, 20] })
+    apply({ act: 'fork', time: forked, pid: 22, ppid: 20, cgroup: '1' })
+    table.prime([running(20, 1, 100e9), running(21, 20, 100e9), running(22, 20, 100e9)])
+    for (const pid of [20, 21, 22]) apply(kill(pid, 99))
+    expect(events).toEqual([])
+    fork(1, 21)
+    apply(kill(21, 99))
+    expect(events).toHaveLength(1)
   })
 
   test('is told as such where it is the target, and others are not', () => {

@@ -75,6 +75,7 @@ describe('a sensor that can not keep up', () => {
         // The consumer that is too slow: 10,000 acts a second.
         for (const until = performance.now() + 0.1; performance.now() < until; );
       },
+      now: () => Number(process.hrtime.bigint()),
       onTold() {},
       onUp() {},
       onDown() {},
