@@ -9,6 +9,7 @@ import {
   podNotFound,
   podOfRuntime,
   serviceAccount,
+  staticPod,
 } from './identity.ts'
 import { nodeReachOf } from './node-reach.ts'
 import type { Pod, PodContainer } from './pod-table.ts'
@@ -50,7 +51,7 @@ export function attribute(known: KnownContainer, node: K8s | undefined): Attribu
     container: containerFields(known),
     ...(k8s && { k8s }),
     ...(pod && freshness
-      ? { identity: serviceAccount(pod.namespace, pod.serviceAccount, freshness, detail), result: 'pod' }
+      ? { identity: podIdentity(pod, freshness, detail), result: 'pod' }
       : ofRuntime
         ? { identity: podOfRuntime, result: 'runtime' }
         : freshness && ref.podUid
@@ -58,6 +59,11 @@ export function attribute(known: KnownContainer, node: K8s | undefined): Attribu
           : { identity: noIdentity, result: 'container' }),
   }
 }
+
+const podIdentity = (pod: Pod, freshness: Freshness, detail: IdentityDetail | undefined): Identity =>
+  pod.serviceAccount === undefined
+    ? staticPod(freshness, detail)
+    : serviceAccount(pod.namespace, pod.serviceAccount, freshness, detail)
 
 function containerFields({ ref, container, ofRuntime }: KnownContainer): Container {
   const { name, kind, image, imageId, startTime, restartCount } = container ?? ofRuntime?.container ?? {}

@@ -8,6 +8,7 @@
  */
 import type { Identity } from '../sensor/event.ts'
 import type { Handed, MountedToken } from './container-mounts.ts'
+import { containersIn } from './pod-containers.ts'
 import type { Pod } from './pod-table.ts'
 import type { ServiceAccount } from './service-account.ts'
 
@@ -20,35 +21,68 @@ const tokenPlace = '/var/run/secrets/kubernetes.io/serviceaccount'
 const dayMs = 86_400_000
 
 /**
- * `account`: absent while it is not known. `tokenSecretOf`: by name, in the pod's namespace; where token Secrets may
- * not be read, only those count that the account lists. `now`: Unix time in milliseconds.
+ * `account`: absent while it is not known. `tokenSecretOf`: by name, in the pod's namespace; absent where it is not known
+ * which Secrets hold tokens. `now`: Unix time in milliseconds.
  */
 export function credentialOf(
   { tokens, secrets }: Handed,
   { spec, serviceAccount }: Pick<Pod, 'spec' | 'serviceAccount'>,
   account: ServiceAccount | undefined,
-  tokenSecretOf: (name: string) => TokenSecret | undefined,
+  tokenSecretOf: ((name: string) => TokenSecret | undefined) | undefined,
   now: number,
 ): Credential {
-  const forApiServer = tokens.filter(({ audience }) => !audience)
+  const forApiServer = tokens.filter(({ audience }) => isForApiServer(audience) === true)
+  const mayBe = tokens.some(({ audience }) => isForApiServer(audience) === undefined)
   const automounted = forApiServer.some(isAutomounted)
   const decided = automountDecidedBy(spec.automountServiceAccountToken, account)
   const audiences = [...new Set(tokens.flatMap(({ audience }) => audience || []))]
   const lifetimes = (forApiServer.length > 0 ? forApiServer : tokens).map(lifetimeOf)
   const secret = legacySecret(
     secrets.filter(({ via }) => via !== 'image_pull').map(({ name }) => name),
-    (name) => tokenSecretOf(name) ?? (account?.secrets?.includes(name) ? { serviceAccount } : undefined),
+    tokenSecretOf ?? ((name) => looksLikeToken(name, spec, serviceAccount, account)),
     now,
   )
+  const good = forApiServer.length > 0 || secret !== undefined
   return {
     kind: secret ? 'legacy_secret' : tokens.length > 0 ? 'projected' : 'none',
     ...(audiences.length > 0 && { audiences }),
     ...(lifetimes.length > 0 && { expiration_seconds: Math.max(...lifetimes) }),
-    api_server: forApiServer.length > 0 || secret !== undefined,
+    ...((good || !mayBe) && { api_server: good }),
     automounted,
     ...(decided && { automount: decided }),
     ...(secret && { secret }),
   }
+}
+
+/**
+ * Audiences that are the API server's: the issuers that kubeadm sets, that EKS takes, and that Kubernetes 1.12 to 1.19 was
+ * told to have for Istio and Kubeflow. Without --api-audiences a server takes its --service-account-issuer.
+ */
+const ofApiServer: readonly string[] = [
+  'https://kubernetes.default.svc.cluster.local',
+  'https://kubernetes.default.svc',
+  'kubernetes.default.svc',
+]
+
+/**
+ * Audiences of clouds (cloud.ts). No others: API servers were told to take istio-ca (Istio's instructions for kOps),
+ * spire-server (SPIRE's for minikube) or vault, too.
+ */
+const ofClouds: readonly RegExp[] = [
+  /^(?:sts\.)?amazonaws\.com(?:\.cn)?$/,
+  /^pods\.eks\.amazonaws\.com$/,
+  /^api:\/\/AzureADTokenExchange/,
+  /^(?:https?:)?\/\/iam\.googleapis\.com\/projects\//,
+  /\.svc\.id\.goog$/,
+]
+
+/**
+ * Whether the API server takes a projected token for this audience. One that names none is for all that the server takes
+ * (kubernetes pkg/registry/core/serviceaccount/storage/token.go). undefined: it may, only the server's flags tell.
+ */
+export function isForApiServer(audience: string | undefined): boolean | undefined {
+  if (!audience || ofApiServer.includes(audience)) return true
+  return ofClouds.some((cloud) => cloud.test(audience)) ? false : undefined
 }
 
 const isAutomounted = ({ volume, mountPath }: MountedToken) =>
@@ -64,6 +98,37 @@ function automountDecidedBy(
 ): string | undefined {
   if (typeof ofPod === 'boolean') return 'pod'
   return account && (account.automount === undefined ? 'default' : 'service_account')
+}
+
+// k8s.io/apiserver pkg/storage/names/generate.go: five characters, of k8s.io/apimachinery pkg/util/rand, on 58 at most.
+const longestGenerated = 58
+const generatedEnd = /^[bcdfghjklmnpqrstvwxz2456789]{5}$/
+
+/**
+ * An account lists Secrets of any type that its pods may mount, a password for git as well. Those that the control plane
+ * made for each account until Kubernetes 1.24 are known by their name (pkg/controller/serviceaccount/tokens_controller.go),
+ * or because admission mounted them at the token's place.
+ */
+function looksLikeToken(
+  name: string,
+  spec: Pod['spec'],
+  serviceAccount: string | undefined,
+  account: ServiceAccount | undefined,
+): TokenSecret | undefined {
+  if (serviceAccount === undefined || !account?.secrets?.includes(name)) return undefined
+  const generated = `${serviceAccount}-token-`.slice(0, longestGenerated)
+  const named = name.startsWith(generated) && generatedEnd.test(name.slice(generated.length))
+  return named || isAtTokenPlace(name, spec) ? { serviceAccount } : undefined
+}
+
+/** In any container: what the Secret holds is the same for all. */
+function isAtTokenPlace(name: string, spec: Pod['spec']): boolean {
+  const volumes = new Set(
+    (spec.volumes ?? []).filter(({ secret }) => secret?.secretName === name).map((one) => one.name),
+  )
+  return [...containersIn(spec).values()].some(({ volumeMounts = [] }) =>
+    volumeMounts.some((mount) => mount.mountPath === tokenPlace && volumes.has(mount.name)),
+  )
 }
 
 /** The oldest, if there are several. */

@@ -96,7 +96,7 @@ export function watchIdentities(options: {
         query: { fieldSelector: 'type=kubernetes.io/service-account-token' },
         metadataOnly: true,
         what: 'secrets (metadata)',
-        missing: 'legacy tokens are known only where the account lists them',
+        missing: 'legacy tokens are known only by their names and places',
         keep: tokenSecretFrom,
       })
     : undefined
@@ -118,6 +118,9 @@ export function watchIdentities(options: {
     log.warn({ template, problem }, 'a template of SPIFFE IDs can not be used: the IDs that it gives are absent'),
   )
 
+  const accountOf = ({ namespace, serviceAccount }: Pod) =>
+    serviceAccount === undefined ? undefined : accounts.get(`${namespace}/${serviceAccount}`)
+
   function missing(): string[] {
     return Object.entries(watches).flatMap(([name, watch]) => {
       const known = watch.known()
@@ -131,8 +134,8 @@ export function watchIdentities(options: {
     state: () => (all.some((watch) => watch.known() === 'stale') ? 'stale' : 'live'),
     detailOf(pod, container) {
       const handed = handedTo(pod, container)
-      const account = accounts.get(`${pod.namespace}/${pod.serviceAccount}`)
-      const tokenSecretOf = (name: string) => secrets?.get(`${pod.namespace}/${name}`)
+      const account = accountOf(pod)
+      const tokenSecretOf = isListed(secrets) ? (name: string) => secrets.get(`${pod.namespace}/${name}`) : undefined
       const cloud = cloudOf(pod, handed, account, nodes.get(nodeName))
       const shared = sharing.othersThan(pod)
       const lacking = missing()
@@ -149,9 +152,8 @@ export function watchIdentities(options: {
     settled(pod) {
       const waits = all.some((watch) => watch.known() === 'waiting')
       // A pod is admitted only when its account is there: where it isn't yet, the watch is on its way to it.
-      return (
-        !waits && (accounts.known() !== 'live' || accounts.get(`${pod.namespace}/${pod.serviceAccount}`) !== undefined)
-      )
+      const expected = pod.serviceAccount !== undefined && accounts.known() === 'live'
+      return !waits && (!expected || accountOf(pod) !== undefined)
     },
     namespaceLabels: (namespace) => namespaces.get(namespace),
     podsChanged(pods) {
@@ -161,6 +163,11 @@ export function watchIdentities(options: {
       for (const watch of all) watch.close()
     },
   }
+}
+
+/** Whether what it has is all there is, or was when the API server went away. */
+function isListed<Kept>(watch: WatchedObjects<Kept> | undefined): watch is WatchedObjects<Kept> {
+  return watch?.known() === 'live' || watch?.known() === 'stale'
 }
 
 function tokenSecretFrom({ metadata }: V1Secret): TokenSecret | undefined {

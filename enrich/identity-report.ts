@@ -2,6 +2,8 @@
 import type { V1Pod } from '@kubernetes/client-node'
 import { type BlastRadius, blastRadius } from './blast-radius.ts'
 import type { ClusterObjects } from './cluster-objects.ts'
+import { isForApiServer } from './credential.ts'
+import { serviceAccountOf } from './pod-table.ts'
 import type { Account, Grant } from './rbac.ts'
 import { createReach, networkKinds, type PodReach, type Reach, type ReachPod, rbacKinds } from './reach.ts'
 
@@ -10,7 +12,7 @@ export type WorkloadReport = PodReach & {
   name: string
   pods: number
   nodes: string[]
-  /** Whether one of its containers holds a token of the account that the API server takes, or a Secret that may be one. */
+  /** Whether one of its containers holds a token of the account that the API server may take, or a Secret that may be one. */
   token: boolean
 }
 
@@ -38,7 +40,8 @@ export type Reports = {
 
 export function createReports(objects: ClusterObjects): Reports {
   const reach = reachFrom(objects)
-  const pods = Map.groupBy(objects.Pod.filter(isRunning), (pod) => `${pod.metadata?.namespace}/${accountNameOf(pod)}`)
+  const withAccount = objects.Pod.filter((pod) => isRunning(pod) && serviceAccountOf(pod) !== undefined)
+  const pods = Map.groupBy(withAccount, (pod) => `${pod.metadata?.namespace}/${serviceAccountOf(pod)}`)
   const existing = new Map(
     objects.ServiceAccount.map(({ metadata }) => {
       const account = { namespace: metadata?.namespace ?? '', name: metadata?.name ?? '' }
@@ -93,7 +96,6 @@ const accountFrom = (key: string): Account => ({
   namespace: key.slice(0, key.indexOf('/')),
   name: key.slice(key.indexOf('/') + 1),
 })
-const accountNameOf = ({ spec }: V1Pod) => spec?.serviceAccountName || 'default'
 const isRunning = ({ status }: V1Pod) => status?.phase !== 'Succeeded' && status?.phase !== 'Failed'
 const scoreOf = ({ blast_radius }: PodReach) => blast_radius?.score ?? 0
 
@@ -126,25 +128,29 @@ function workloadReport(reach: Reach, name: string, pods: readonly V1Pod[]): Wor
   }
 }
 
-function reachPodOf({ metadata, spec, status }: V1Pod): ReachPod {
+function reachPodOf(pod: V1Pod): ReachPod {
+  const { metadata, spec, status } = pod
+  const serviceAccount = serviceAccountOf(pod)
   return {
     uid: metadata?.uid ?? `${metadata?.namespace}/${metadata?.name}`,
     namespace: metadata?.namespace ?? '',
     ...(metadata?.labels && { labels: metadata.labels }),
-    serviceAccount: spec?.serviceAccountName || 'default',
+    ...(serviceAccount && { serviceAccount }),
     spec: spec ?? { containers: [] },
     ...(status?.podIPs && { ips: status.podIPs.map(({ ip }) => ip) }),
     ...(status?.hostIP && { hostIp: status.hostIP }),
   }
 }
 
-/** A projected token without an audience is for the API server; of a Secret only its contents could tell. */
+/** Of a Secret only its contents could tell. */
 function mayHoldToken({ spec }: V1Pod): boolean {
   const mounted = [...(spec?.volumes ?? [])].some(
     ({ secret, projected }) =>
       secret !== undefined ||
       (projected?.sources ?? []).some(
-        (source) => source.secret || (source.serviceAccountToken && !source.serviceAccountToken.audience),
+        (source) =>
+          source.secret ||
+          (source.serviceAccountToken && isForApiServer(source.serviceAccountToken.audience) !== false),
       ),
   )
   const containers = [

@@ -6,7 +6,7 @@ export type Freshness = 'live' | 'stale'
 /** What is known of an identity beside whose it is. */
 export type IdentityDetail = Omit<Identity, 'subject' | 'kind' | 'service_account' | 'freshness'>
 
-/** A process in a container of a known pod acts as the pod's service account; a pod that names none has `default`. */
+/** A process in a container of a known pod acts as the pod's service account. */
 export function serviceAccount(
   namespace: string,
   name: string,
@@ -20,6 +20,11 @@ export function serviceAccount(
     freshness,
     ...detail,
   }
+}
+
+/** One in a static pod acts as none. */
+export function staticPod(freshness: Freshness, detail: IdentityDetail = {}): Identity {
+  return { kind: 'unknown', freshness, ...detail }
 }
 
 /** A process outside containers acts as its user. */

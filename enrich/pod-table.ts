@@ -14,7 +14,8 @@ export type Pod = {
   labels?: Record<string, string>
   /** The short ones: see shortAnnotations. */
   annotations?: Record<string, string>
-  serviceAccount: string
+  /** Absent: a static pod, which has none. */
+  serviceAccount?: string
   /** The direct controller, as the pod names it. */
   controller?: Controller
   /** All controllers known so far, the direct one first. */
@@ -136,11 +137,21 @@ export function createPodTable(clock: () => number): PodTable {
 const sameOwners = (one: Owner[], other: Owner[]) =>
   one.length === other.length && one.every(({ kind, name }, at) => other[at]?.kind === kind && other[at]?.name === name)
 
+/**
+ * Admission puts `default` into a pod that names none. It leaves the mirror of a static pod as it is, and lets none name
+ * one (kubernetes plugin/pkg/admission/serviceaccount/admission.go).
+ */
+export function serviceAccountOf({ metadata, spec }: V1Pod): string | undefined {
+  const isMirror = metadata?.annotations?.['kubernetes.io/config.mirror'] !== undefined
+  return spec?.serviceAccountName || (isMirror ? undefined : 'default')
+}
+
 /** What the sensor keeps of an API object. `previous`: what it kept of the same pod before. */
 function podFrom(object: V1Pod, previous: Pod | undefined): Pod | undefined {
   const { uid, namespace, name, labels, annotations } = object.metadata ?? {}
   if (!uid || !namespace || !name) return undefined
   const controller = controllerOf(object)
+  const serviceAccount = serviceAccountOf(object)
   const same = previous?.controller?.uid === controller?.uid ? previous : undefined
   // https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-config-hash
   const configHash = annotations?.['kubernetes.io/config.hash'] ?? annotations?.['kubernetes.io/config.mirror']
@@ -150,7 +161,7 @@ function podFrom(object: V1Pod, previous: Pod | undefined): Pod | undefined {
     name,
     ...(labels && Object.keys(labels).length > 0 && { labels }),
     ...shortAnnotations(annotations),
-    serviceAccount: object.spec?.serviceAccountName || 'default',
+    ...(serviceAccount && { serviceAccount }),
     ...(controller && { controller }),
     owners: same?.owners ?? (controller ? [{ kind: controller.kind, name: controller.name }] : []),
     ownersSettled: same?.ownersSettled ?? controller === undefined,

@@ -10,7 +10,7 @@ import type { Account, Grant } from './rbac.ts'
 
 export type Posture = NonNullable<Event['posture']>
 
-/** What findings are made from. `grants`, `escalations`: absent while RBAC is not known. */
+/** What findings are made from. `grants`, `escalations`: absent while RBAC is not known, and of static pods. */
 export type PostureFacts = {
   pod: Pod
   identity: Pick<Identity, 'credential' | 'shared_with'>
@@ -146,15 +146,15 @@ export function watchPosture(options: {
     const seen = new Set<string>()
     const waiting = new Set<string>()
     for (const pod of pods()) {
-      const workload = `${pod.namespace} ${workloadOf(pod)} ${pod.serviceAccount}`
+      const workload = `${pod.namespace} ${workloadOf(pod)} ${pod.serviceAccount ?? ''}`
       const identity = pod.ownersSettled ? identityOf(pod) : undefined
       if (!identity) {
         waiting.add(workload)
         continue
       }
-      const account = { namespace: pod.namespace, name: pod.serviceAccount }
-      const grants = rights.grantsOf(account)
-      const escalations = rights.escalationsOf(account)
+      const account = pod.serviceAccount && { namespace: pod.namespace, name: pod.serviceAccount }
+      const grants = account && rights.grantsOf(account)
+      const escalations = account && rights.escalationsOf(account)
       const facts = { pod, identity, ...(grants && { grants }), ...(escalations && { escalations }) }
       for (const posture of postureOf(facts)) {
         const key = `${workload} ${posture.finding}`

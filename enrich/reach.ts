@@ -26,7 +26,8 @@ export type ReachPod = {
   uid: string
   namespace: string
   labels?: Labels
-  serviceAccount: string
+  /** Absent: a static pod, which has none. */
+  serviceAccount?: string
   spec: V1PodSpec
   ips?: readonly string[]
   hostIp?: string
@@ -108,7 +109,10 @@ export function createReach(options: {
       accounts.delete(key)
       forgotten.add(key)
     }
-    forgetPods((pod) => namespaces.has(pod.namespace) || forgotten.has(keyOf(accountOf(pod))))
+    forgetPods((pod) => {
+      const account = accountOf(pod)
+      return namespaces.has(pod.namespace) || (account !== undefined && forgotten.has(keyOf(account)))
+    })
   }
 
   const isRbac = (kind: ReachKind): kind is RbacKind => (rbacKinds as readonly string[]).includes(kind)
@@ -146,7 +150,8 @@ export function createReach(options: {
 
   function build(pod: ReachPod, holdsToken: boolean): PodReach {
     const node = nodeReachOf(pod)
-    const rights = holdsToken ? escalations(accountOf(pod)) : []
+    const account = accountOf(pod)
+    const rights = holdsToken && account ? escalations(account) : []
     const network = networkOf(pod)
     const reach = {
       ...(network && network.data_stores.length > 0 && { data_stores: network.data_stores }),
@@ -210,4 +215,5 @@ export function createReach(options: {
 }
 
 const keyOf = ({ namespace, name }: Account) => `${namespace}/${name}`
-const accountOf = ({ namespace, serviceAccount }: ReachPod): Account => ({ namespace, name: serviceAccount })
+const accountOf = ({ namespace, serviceAccount }: ReachPod): Account | undefined =>
+  serviceAccount === undefined ? undefined : { namespace, name: serviceAccount }

@@ -4,7 +4,7 @@ import { accountAnnotations } from './cloud.ts'
 
 export type ServiceAccount = {
   automount?: boolean
-  /** The Secrets that it lists: before Kubernetes 1.24 these were its tokens, made for every account. */
+  /** The Secrets that it lists: of any type that its pods may mount, and before Kubernetes 1.24 the tokens made for it. */
   secrets?: string[]
   /** Those that clouds read. */
   annotations?: Record<string, string>

@@ -17,9 +17,9 @@ export function createSharing(): Sharing {
     replace(pods) {
       const found = new Map<string, Set<string>>()
       for (const pod of pods) {
-        // Until the controllers above it are known, a ReplicaSet would pass for a workload.
-        if (!pod.ownersSettled) continue
         const account = accountOf(pod)
+        // Until the controllers above it are known, a ReplicaSet would pass for a workload.
+        if (!account || !pod.ownersSettled) continue
         found.set(account, (found.get(account) ?? new Set()).add(workloadOf(pod)))
       }
       workloads = new Map(
@@ -31,12 +31,13 @@ export function createSharing(): Sharing {
     },
     othersThan(pod) {
       const own = workloadOf(pod)
-      return (workloads.get(accountOf(pod)) ?? []).filter((one) => one !== own).slice(0, most)
+      const account = accountOf(pod)
+      return ((account && workloads.get(account)) || []).filter((one) => one !== own).slice(0, most)
     },
   }
 }
 
-const accountOf = ({ namespace, serviceAccount }: Pod) => `${namespace}/${serviceAccount}`
+const accountOf = ({ namespace, serviceAccount }: Pod) => serviceAccount && `${namespace}/${serviceAccount}`
 
 function workloadOf({ owners, name }: Pod): string {
   const topmost = owners.at(-1)

@@ -72,10 +72,7 @@ export function registrationFrom({ metadata, spec }: ClusterSpiffeId): Registrat
   }
 }
 
-/**
- * `onProblem` is told once for each template that can't be used; for want of a configured class, once of the first that
- * has one.
- */
+/** `onProblem` is told once for each template that can't be used. */
 export function createSpiffe(
   config: SpiffeConfig,
   clusterName: string | undefined,
@@ -83,17 +80,10 @@ export function createSpiffe(
 ): Spiffe {
   const templates = new Map<string, Template | undefined>()
   const ignored = (config.ignoreNamespaces ?? ignoredByDefault).map((pattern) => RE2JS.compile(pattern))
-  let toldOfClass = false
 
-  /** As the manager finds its own (reconcileClass in its pkg/spireentry/reconciler.go): without a class, those without. */
-  function isOurs({ className = '', template }: Registration): boolean {
-    if (className === (config.className ?? '') || (className === '' && config.watchClassless)) return true
-    if (template && !config.className && !toldOfClass) {
-      toldOfClass = true
-      onProblem(template, `it is of the class ${className}, and spiffe.className tells none`)
-    }
-    return false
-  }
+  /** As the manager finds its own (reconcileClass in its pkg/spireentry/reconciler.go), if it is known which that is. */
+  const isOurs = ({ className }: Registration): boolean =>
+    !config.className || className === config.className || (!className && config.watchClassless === true)
 
   function templateOf(source: string): Template | undefined {
     if (templates.has(source)) return templates.get(source)

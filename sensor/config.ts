@@ -131,7 +131,7 @@ export const Config = Type.Object(
             }),
           ),
           className: textOrNull(
-            "As SPIRE's controller manager has it: ClusterSPIFFEIDs of this class alone count; null: those without a class.",
+            "As SPIRE's controller manager has it: ClusterSPIFFEIDs of this class alone count; null: of any.",
           ),
           watchClassless: Type.Optional(
             Type.Boolean({

@@ -238,7 +238,7 @@ const Endpoint = Type.Object({
 })
 
 export const Identity = Type.Object({
-  subject: text(1, 'system:serviceaccount:<namespace>:<name> in a pod, else user:<name> on the host.'),
+  subject: text(1, 'system:serviceaccount:<namespace>:<name> in a pod (a static pod has none), else user:<name> on the host.'),
   kind: oneOf(2, ['service_account', 'host_user', 'unknown'], 'service_account, host_user or unknown.'),
   service_account: Type.Optional(
     Type.Object(
@@ -259,12 +259,12 @@ export const Identity = Type.Object({
           ['projected', 'legacy_secret', 'none'],
           'What the container holds: projected (tokens that expire), legacy_secret (one that does not), none.',
         ),
-        audiences: texts(2, "Audiences of its projected tokens. The API server's own token names none."),
+        audiences: texts(2, "Audiences of its projected tokens. The API server's own token mostly names none."),
         expiration_seconds: integer(
           3,
           "Lifetime asked for, of the API server's projected token, else of the longest. Automounted tokens ask for 3607; API servers that are set so (the default) extend that to a year.",
         ),
-        api_server: flag(4, 'The API server accepts one of its tokens.'),
+        api_server: flag(4, 'The API server accepts one of its tokens; absent where only its flags could tell.'),
         automounted: flag(5, "The API server's token was put there by Kubernetes, not asked for as a volume."),
         automount: text(6, 'What decided on that: pod, service_account, or default (nobody asked for it).'),
         secret: Type.Optional(

@@ -4,6 +4,7 @@ import { createEnricher } from '../../enrich/enricher.ts'
 import { createPodTable } from '../../enrich/pod-table.ts'
 import type { Event } from '../../sensor/event.ts'
 import { recordedPod } from './api-server.ts'
+import { mirrorPod } from './known-pod.ts'
 
 const frontend = recordedPod('frontend-5fdb8667d8-jlnd6')
 const frontendUid = '058a67e1-9146-4dee-9534-0671cbbdf0b6'
@@ -432,6 +433,20 @@ const ofRuntime: RuntimeContainer = {
   labels: { app: 'web' },
   container: { name: 'web', image: 'web:1', runtime: 'containerd', restartCount: 0 },
 }
+
+test('a static pod acts as no service account; its namespace, its name and its node are told', () => {
+  const { announce, push, pass, results } = bench({ identities: true })
+  announce(mirrorPod, false)
+  const event = push('static')
+  pass(2_000)
+  expect(event.identity).toEqual({ kind: 'unknown', freshness: 'live', spiffe_id: '/undefined' })
+  expect(event.k8s).toMatchObject({
+    namespace: { name: 'kube-system' },
+    pod: { name: 'etcd-node-a', host_paths: ['/var/lib/etcd'] },
+    owner: { kind: 'Node', name: 'node-a' },
+  })
+  expect(results).toEqual(['pod'])
+})
 
 test('the API server is away and the runtime knows the container: named at once, the identity is not made up', () => {
   const { push, tell, setState, emitted, results } = bench({ runtime: true })

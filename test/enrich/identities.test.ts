@@ -5,7 +5,7 @@ import { type Identities, watchIdentities } from '../../enrich/identities.ts'
 import type { Pod } from '../../enrich/pod-table.ts'
 import { type ApiServer, recordedObject, startApiServer } from './api-server.ts'
 import { changes, memoryLog } from './changes.ts'
-import { knownPod } from './known-pod.ts'
+import { knownPod, staticPod } from './known-pod.ts'
 
 const accounts = '/api/v1/serviceaccounts'
 const namespaces = '/api/v1/namespaces'
@@ -116,6 +116,22 @@ test('token Secrets, where that is allowed: no others, their metadata alone', as
   })
 })
 
+test('what the account lists is guessed at by its name only while token Secrets are not known', async () => {
+  const name = 'old-app-token-x7k2q'
+  const spec = {
+    containers: [{ name: 'app', volumeMounts: [{ name: 'one', mountPath: '/one' }] }],
+    volumes: [{ name: 'one', secret: { secretName: name } }],
+  }
+  const pod = { ...oldApp, spec }
+  const listing: V1ServiceAccount = { ...account('old-app', oldApp.namespace), secrets: [{ name }] }
+  server.putObject(accounts, listing)
+  server.refuse('list', 1, 403, {}, secrets)
+  const identities = await watching({ tokenSecrets: true, timing: { afterRefusal: 5 } })
+  expect(identities.detailOf(pod, 'app').credential?.kind).toBe('legacy_secret')
+  await until(() => identities.detailOf(pod, 'app').missing === undefined)
+  expect(identities.detailOf(pod, 'app').credential).toMatchObject({ kind: 'none', api_server: false })
+})
+
 test('a change of the account shows, and says that there is another answer', async () => {
   const identities = await watching()
   const before = identities.revision()
@@ -175,6 +191,17 @@ test('other workloads of this node with the same account; the pods of one worklo
   expect(identities.revision()).toBe(before + 1)
   identities.podsChanged([own])
   expect(identities.detailOf(own, 'redis')).not.toHaveProperty('shared_with')
+})
+
+test('a static pod is waited for no account, and shares none', async () => {
+  const identities = await watching()
+  const etcd = { ...staticPod(), ownersSettled: true }
+  const dns = { ...redis, uid: 'dns', name: 'dns', namespace: 'kube-system', serviceAccount: 'default', owners: [] }
+  const scheduler = { ...etcd, uid: 'scheduler', name: 'scheduler', owners: [] }
+  identities.podsChanged([etcd, scheduler, { ...dns, ownersSettled: true }])
+  for (const pod of [dns, etcd]) expect(identities.detailOf(pod, undefined)).not.toHaveProperty('shared_with')
+  expect(identities.settled(etcd)).toBe(true)
+  expect(identities.detailOf(etcd, 'etcd').credential).toEqual({ kind: 'none', api_server: false, automounted: false })
 })
 
 test('a right that is missing costs what follows from it, is named in each identity, and in the log once', async () => {

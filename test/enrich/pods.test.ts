@@ -423,7 +423,7 @@ test('a new image in the spec is not taken for that of the container that still 
   expect(container?.image).toBe('registry.example/library/redis:7.4')
 })
 
-test('a static pod is found by the hash that its cgroup carries', async () => {
+test('a static pod is found by the hash that its cgroup carries; it has no service account', async () => {
   const pods = await watching()
   const hash = '8b1a9953c4611296a827abf8c47804d7'
   const mirror = {
@@ -434,10 +434,12 @@ test('a static pod is found by the hash that its cgroup carries', async () => {
       uid: 'bbbbbbbb-0000-4000-8000-000000000001',
       annotations: { 'kubernetes.io/config.hash': hash, 'kubernetes.io/config.mirror': hash },
     },
+    spec: { nodeName: 'node-a', containers: [{ name: 'kube-apiserver' }] },
   }
   api.put(mirror)
   await until(() => pods.podOf(hash) !== undefined)
   expect(pods.podOf(hash)).toMatchObject({ name: 'kube-apiserver-node-a', uid: uid(mirror) })
+  expect(pods.podOf(hash)).not.toHaveProperty('serviceAccount')
 })
 
 test('an object without what every pod has is passed over, and the watch goes on', async () => {

@@ -7,6 +7,7 @@ import type { Grant } from '../../enrich/rbac.ts'
 import { createEngine } from '../../rules/engine.ts'
 import { builtinPacks, loadRules } from '../../rules/load.ts'
 import type { Identity } from '../../sensor/event.ts'
+import { mirrorPod } from './known-pod.ts'
 
 const object = (name: string, spec: Partial<V1PodSpec> = {}): V1Pod => ({
   metadata: { uid: name, namespace: 'shop', name },
@@ -121,7 +122,7 @@ test('each finding has a shipped rule of its name, of low severity, so that it c
 
 describe('the node is looked at', () => {
   /** A clock that runs what waits when it is told to. */
-  function watched() {
+  function watched(grants: readonly Grant[] = [discovery]) {
     const table = createPodTable(() => 0)
     const waiting: (() => void)[] = []
     const told: string[] = []
@@ -133,7 +134,7 @@ describe('the node is looked at', () => {
         return table.all()
       },
       identityOf: ({ name }) => identities.get(name),
-      rights: { grantsOf: () => [discovery], escalationsOf: () => [] },
+      rights: { grantsOf: () => grants, escalationsOf: () => escalationsOf(grants) },
       tell: (pod, _, { finding }) => told.push(`${pod.name} ${finding}`),
       after(_, work) {
         waiting.push(work)
@@ -203,6 +204,15 @@ describe('the node is looked at', () => {
     }
     look()
     expect(told).toEqual(['a-0 token-without-use', 'b-0 token-without-use'])
+  })
+
+  test('the rights of an account are not told of a static pod, which has none', () => {
+    const { table, told, identities, look } = watched([admin])
+    const { uid = '', name = '' } = table.put(mirrorPod) ?? {}
+    table.setOwners(uid, [{ kind: 'Node', name: 'node-a' }])
+    identities.set(name, { kind: 'unknown' })
+    look()
+    expect(told).toEqual([])
   })
 
   test('not after it was closed', () => {

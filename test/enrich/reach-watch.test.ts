@@ -1,11 +1,12 @@
-import type { V1NetworkPolicy, V1RoleBinding } from '@kubernetes/client-node'
+import type { V1ClusterRoleBinding, V1NetworkPolicy, V1RoleBinding } from '@kubernetes/client-node'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type ApiServer as Api, openApiServer } from '../../enrich/api-server.ts'
 import { watchIdentities } from '../../enrich/identities.ts'
+import type { Pod } from '../../enrich/pod-table.ts'
 import { type WatchedReach, watchReach, withReach } from '../../enrich/reach-watch.ts'
 import { type ApiServer, recordedObject, startApiServer } from './api-server.ts'
 import { changes, memoryLog } from './changes.ts'
-import { knownPod } from './known-pod.ts'
+import { knownPod, staticPod } from './known-pod.ts'
 
 const rbac = '/apis/rbac.authorization.k8s.io/v1'
 const policies = '/apis/networking.k8s.io/v1/networkpolicies'
@@ -14,6 +15,7 @@ const payments = knownPod('payments-api-67c6d9cb87-sp7ds')
 const oldApp = knownPod('old-app-668dcc8459-nxddh')
 const report = knownPod('monthly-report-kctmx')
 const frontend = knownPod('frontend-5fdb8667d8-jlnd6')
+const redis = knownPod('redis-0')
 const runner = knownPod('runner-79b66465bb-fzr2g')
 
 let server: ApiServer
@@ -53,6 +55,11 @@ async function settled(more?: object): Promise<WatchedReach> {
   await until(watched.settled)
   return watched
 }
+const everythingFor = (namespace: string, name: string): V1ClusterRoleBinding => ({
+  metadata: { name: `everything-${namespace}` },
+  roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'cluster-admin' },
+  subjects: [{ kind: 'ServiceAccount', namespace, name }],
+})
 const names = (endpoints: { name?: string }[] = []) => endpoints.map(({ name }) => name)
 
 test("a pod's account, node and network make its reach", async () => {
@@ -175,6 +182,50 @@ test('without the right to read bindings the blast radius is absent, the rest is
   expect(log.warnings().map(({ message }) => message)).toEqual([
     "clusterrolebindings can't be read: identity.blast_radius is absent for pods that hold a token",
   ])
+})
+
+test('a static pod has the reach of its own settings, and no rights', async () => {
+  const identities = withReach(
+    watchIdentities({ api, nodeName: 'node-a', log, onChange: changed, clock: () => now, timing }),
+    watch(),
+  )
+  try {
+    await until(() => identities.settled(payments))
+    server.putObject(`${rbac}/clusterrolebindings`, everythingFor('kube-system', 'default'))
+    server.putObject(`${rbac}/clusterrolebindings`, everythingFor('shop', 'default'))
+    await until(() => identities.detailOf(redis, 'redis').blast_radius?.score === 100)
+    const { blast_radius, reach } = identities.detailOf(staticPod(), 'etcd')
+    expect(reach?.node?.map(({ id }) => id)).toEqual(['host-path', 'host-network'])
+    expect(blast_radius?.level).toBe('critical')
+    expect(blast_radius?.paths?.map(({ id }) => id)).not.toContain('cluster-admin')
+  } finally {
+    identities.close()
+  }
+})
+
+test("a token whose audience may be the API server's counts as one; one for a cloud does not", async () => {
+  const identities = withReach(
+    watchIdentities({ api, nodeName: 'node-a', log, onChange: changed, clock: () => now, timing }),
+    watch(),
+  )
+  const holding = (uid: string, audience: string): Pod => ({
+    ...{ ...oldApp, uid },
+    spec: {
+      automountServiceAccountToken: false,
+      containers: [{ name: 'app', volumeMounts: [{ name: 'tokens', mountPath: '/tokens' }] }],
+      volumes: [{ name: 'tokens', projected: { sources: [{ serviceAccountToken: { path: 'token', audience } }] } }],
+    },
+  })
+  try {
+    await until(() => identities.settled(oldApp))
+    const scores = ['https://kubernetes.default.svc.cluster.local', 'ours', 'sts.amazonaws.com'].map(
+      (audience) => identities.detailOf(holding(audience, audience), 'app').blast_radius?.score,
+    )
+    // It reaches a data store, whatever it holds.
+    expect(scores).toEqual([100, 100, 4])
+  } finally {
+    identities.close()
+  }
 })
 
 test('without the right to read NetworkPolicies no data stores are told', async () => {

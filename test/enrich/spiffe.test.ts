@@ -143,8 +143,8 @@ test('the namespaces that are ignored are those of the configuration, where it h
 })
 
 test.each([
-  { setting: {}, registered: ['classless'] },
-  { setting: { className: null, watchClassless: true }, registered: ['classless'] },
+  { setting: {}, registered: ['classless', 'ours', 'theirs'] },
+  { setting: { className: null, watchClassless: true }, registered: ['classless', 'ours', 'theirs'] },
   { setting: { className: 'ours' }, registered: ['ours'] },
   { setting: { className: 'ours', watchClassless: true }, registered: ['classless', 'ours'] },
   { setting: { className: 'another', watchClassless: false }, registered: [] },
@@ -165,18 +165,10 @@ test('one of another class neither comes first, nor rules out a fallback, nor th
   const theirs = registration('a', { className: 'theirs' })
   const unknown = registration('a', { className: 'theirs', namespaceSelector: { matchLabels: { a: 'b' } } })
   const fallback = registration('b', { fallback: true })
-  expect(idOf(redis, [theirs, registration('b')])?.spiffe_source).toBe('ClusterSPIFFEID/b')
-  expect(idOf(redis, [unknown, fallback], { labels: 'unknown' })?.spiffe_source).toBe('ClusterSPIFFEID/b')
-  expect(idOf(payments, [theirs], { config: { ...own, template: usual } })?.spiffe_source).toBe('configuration')
-})
-
-test('that a class does not count is said once, where no class is configured', () => {
-  const theirs = ['a', 'b'].map((name) => registration(name, { className: 'theirs' }))
-  const problems: string[] = []
-  expect(idOf(redis, theirs, { problems })).toBeUndefined()
-  expect(problems).toEqual(['it is of the class theirs, and spiffe.className tells none'])
-  expect(idOf(redis, theirs, { config: { ...own, className: 'ours' }, problems })).toBeUndefined()
-  expect(problems).toHaveLength(1)
+  const config = { ...own, className: 'ours', watchClassless: true }
+  expect(idOf(redis, [theirs, registration('b')], { config })?.spiffe_source).toBe('ClusterSPIFFEID/b')
+  expect(idOf(redis, [unknown, fallback], { config, labels: 'unknown' })?.spiffe_source).toBe('ClusterSPIFFEID/b')
+  expect(idOf(payments, [theirs], { config: { ...config, template: usual } })?.spiffe_source).toBe('configuration')
 })
 
 test.each([
