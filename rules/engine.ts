@@ -13,6 +13,7 @@ import { compileMessage } from './message.ts'
 import { compilePhase, type OnRefused } from './phase.ts'
 import type { Exception, Rule, RuleSet } from './rule.ts'
 import { createSequence, type Follower } from './sequence.ts'
+import { createSteadyTime, mostLate } from './steady-time.ts'
 import { type Count, createThreshold } from './threshold.ts'
 
 /** An alert to be: which rule, on which event, and how many matches it stands for. */
@@ -22,6 +23,8 @@ export interface Match extends Folded {
   /** Of a sequence: the events of the steps before, oldest first. */
   readonly earlier: readonly Event[]
   readonly message: string
+  /** The values of what the rule groups by, as a key; absent where it groups by nothing. */
+  readonly group?: string
 }
 
 export interface EngineOptions {
@@ -51,6 +54,8 @@ export interface Engine {
    * `mostLate` before it. Each event says its own time.
    */
   readonly advance: (time: number) => Match[]
+  /** The counts of folded matches that are to be told by that time, as no further match has told them. */
+  readonly dueCounts: (time: number) => Match[]
   /** The types that an enabled rule is on: no others need to be judged. */
   readonly eventTypes: ReadonlySet<EventType>
   readonly rules: readonly Rule[]
@@ -111,11 +116,13 @@ interface Gathered extends Folded {
   readonly earlier: readonly Event[]
 }
 
-/**
- * How far an event may come after later ones, in milliseconds. Those of a container that is new wait for its pod (2 s
- * unless kubernetes.maxWait says another time), and others pass them.
- */
-const mostLate = 5_000
+/** What an alert is about, whatever the number of matches that it stands for. */
+interface Told {
+  readonly compiled: Compiled
+  readonly event: Event
+  readonly earlier: readonly Event[]
+  readonly group?: string
+}
 
 const none: readonly Event[] = []
 
@@ -145,10 +152,15 @@ function tellExpired(
   }
 }
 
+const matchOf = ({ compiled: { rule, message }, ...told }: Told, folded: Folded): Match => {
+  return { rule, ...told, message: message(told.event), ...folded }
+}
+
 /** An engine for these rules, with a memory of its own. A new set of rules wants a new engine. */
 export function createEngine({ rules }: RuleSet, options: EngineOptions): Engine {
   const { onError, onSuppressed, onExpired } = options
-  const fold = createFold()
+  const fold = createFold<Told>()
+  const steady = createSteadyTime()
   const enabled = rules.filter((rule) => rule.enabled)
   const weigh = commonness(enabled.map(({ when }) => when))
   const shared: Shared = new Map()
@@ -203,29 +215,38 @@ export function createEngine({ rules }: RuleSet, options: EngineOptions): Engine
   }
 
   /** What has come together with this event: it alone, or with those that a threshold counted or a sequence followed. */
-  const gather = (compiled: Compiled, event: Event): Gathered | undefined => {
+  const gather = (compiled: Compiled, event: Event, steadyTime: number): Gathered | undefined => {
     const { when, sequence, count } = compiled
     const { time } = event
     if (sequence) {
-      const earlier = sequence.follow(event, () => counts(compiled, event))
+      const earlier = sequence.follow(event, steadyTime, () => counts(compiled, event))
       return earlier && gatheredOf(event, earlier)
     }
     if (!when(event) || !counts(compiled, event)) return undefined
     if (count === undefined) return { earlier: none, count: 1, firstSeen: time, lastSeen: time }
-    const counted = count(event)
-    return counted && { earlier: none, ...counted }
+    const counted = count(event, steadyTime)
+    if (counted === undefined) return undefined
+    const ahead = steady.ahead()
+    return {
+      earlier: none,
+      count: counted.count,
+      firstSeen: counted.firstSeen - ahead,
+      lastSeen: counted.lastSeen - ahead,
+    }
   }
 
   /** `time` is when it is told: of what was awaited, the end of that. */
   const tell = (compiled: Compiled, event: Event, gathered: Gathered, time: number): Match | undefined => {
-    const { rule, groupBy, message } = compiled
+    const { rule, groupBy } = compiled
     const { earlier, ...match } = gathered
-    const folded = groupBy.length === 0 ? match : fold(`${rule.id} ${keyOf(groupBy, event)}`, time, rule.window, match)
+    if (groupBy.length === 0) return matchOf({ compiled, event, earlier }, match)
+    const told = { compiled, event, earlier, group: keyOf(groupBy, event) }
+    const folded = fold.add(`${rule.id} ${told.group}`, time, rule.window, told, match)
     if (folded === undefined) {
       onSuppressed(rule.id, 'folded')
       return undefined
     }
-    return { rule, event, earlier, message: message(event), ...folded }
+    return matchOf(told, folded)
   }
 
   /** One broken rule never stops the others. */
@@ -234,15 +255,14 @@ export function createEngine({ rules }: RuleSet, options: EngineOptions): Engine
     onError(compiled.rule.id, error)
   }
 
-  let clock = -Infinity
   const advance = (time: number): Match[] => {
     const matches: Match[] = []
-    clock = Math.max(clock, time - mostLate)
+    const ahead = steady.ahead()
     for (const compiled of awaiting) {
       if (compiled.disabled) continue
-      for (const { event, earlier, end } of compiled.sequence?.due(clock) ?? []) {
+      for (const { event, earlier, end } of compiled.sequence?.due(time + ahead - mostLate) ?? []) {
         try {
-          const match = tell(compiled, event, gatheredOf(event, earlier), end)
+          const match = tell(compiled, event, gatheredOf(event, earlier), end - ahead)
           if (match) matches.push(match)
         } catch (error) {
           disable(compiled, error)
@@ -252,19 +272,31 @@ export function createEngine({ rules }: RuleSet, options: EngineOptions): Engine
     return matches
   }
 
+  const dueCounts = (time: number): Match[] =>
+    fold.due(time).flatMap(([told, folded]) => {
+      try {
+        return matchOf(told, folded)
+      } catch (error) {
+        disable(told.compiled, error)
+        return []
+      }
+    })
+
   return {
     rules,
     eventTypes: new Set(byType.keys()),
     evaluations: () => evaluations,
     advance,
+    dueCounts,
     judge: (event) => {
       expire?.(event.time)
+      const steadyTime = steady.of(event.time)
       const matches = awaiting.length > 0 ? advance(event.time) : []
       findCandidates(event)
       evaluations += candidates.length
       for (const compiled of candidates) {
         try {
-          const gathered = gather(compiled, event)
+          const gathered = gather(compiled, event, steadyTime)
           const match = gathered && tell(compiled, event, gathered, event.time)
           if (match) matches.push(match)
         } catch (error) {

@@ -25,16 +25,16 @@ export type Earlier = readonly Event[]
 export interface Due {
   readonly event: Event
   readonly earlier: Earlier
-  /** When that was certain: Unix time in milliseconds. */
+  /** When that was certain, by the time that the events came with. */
   readonly end: number
 }
 
 export interface Follower {
   /**
-   * Takes an event; gives the events before it when it completes the sequence. `accepts` is asked only then, and once: if
-   * it says no, the event counts as none that completes.
+   * Takes an event, and its time, which must not be set back; gives the events before it when it completes the sequence.
+   * `accepts` is asked only then, and once: if it says no, the event counts as none that completes.
    */
-  readonly follow: (event: Event, accepts: () => boolean) => Earlier | undefined
+  readonly follow: (event: Event, time: number, accepts: () => boolean) => Earlier | undefined
   /** Does it end with a negated step? Only then is anything ever due. */
   readonly awaits: boolean
   /** What was awaited until a moment before `time`: no event of an earlier time will come. Each is given once. */
@@ -147,22 +147,22 @@ export function createSequence(
   const canBegin = (key: string, time: number): boolean => time - (seen.get(key) ?? -Infinity) > within
 
   /** The runs after an event that completes none of them. */
-  const grow = (runs: Runs, event: Event, holds: readonly boolean[], begins: boolean): Runs =>
+  const grow = (runs: Runs, event: Event, time: number, holds: readonly boolean[], begins: boolean): Runs =>
     stages.map((stage, done) => {
       if (done === 0) return undefined
-      const before = done === 1 ? begins && { start: event.time, events: [] } : runs[done - 1]
+      const before = done === 1 ? begins && { start: time, events: [] } : runs[done - 1]
       const grown =
-        holds[done - 1] && before && event.time - before.start <= within
+        holds[done - 1] && before && time - before.start <= within
           ? { start: before.start, events: [...before.events, event] }
           : undefined
       const kept = runs[done] && stage.breaks.some((breaks) => breaks(event)) ? undefined : runs[done]
       return grown && (kept === undefined || grown.start >= kept.start) ? grown : kept
     })
 
-  /** The run that this event completes. */
-  const wholeOf = (runs: Runs, event: Event, begins: boolean): Run | undefined => {
-    const whole = last > 0 ? runs[last] : begins ? { start: event.time, events: [] } : undefined
-    return whole && event.time - whole.start <= within ? whole : undefined
+  /** The run that an event of that time completes. */
+  const wholeOf = (runs: Runs, time: number, begins: boolean): Run | undefined => {
+    const whole = last > 0 ? runs[last] : begins ? { start: time, events: [] } : undefined
+    return whole && time - whole.start <= within ? whole : undefined
   }
 
   const awaitEnd = (event: Event, { start, events }: Run, keys: readonly string[]): void => {
@@ -173,21 +173,21 @@ export function createSequence(
     nextEnd = Math.min(nextEnd, end)
   }
 
-  const follow = (event: Event, accepts: () => boolean): Earlier | undefined => {
+  const follow = (event: Event, time: number, accepts: () => boolean): Earlier | undefined => {
     if (!asked.some((test) => test(event))) return undefined
     const holds = stages.map((stage) => stage.holds(event))
-    latest = Math.max(latest, event.time)
+    latest = Math.max(latest, time)
     const { of, root } = placesOf(event)
     const isUnwanted = after.some((test) => test(event))
     const isForewarning = before.some((test) => test(event))
     const whole: { key: string; run: Run }[] = []
     let accepted: boolean | undefined
     for (const key of of) {
-      if (isUnwanted && event.time <= (awaited.get(key)?.end ?? -Infinity)) awaited.delete(key)
+      if (isUnwanted && time <= (awaited.get(key)?.end ?? -Infinity)) awaited.delete(key)
       const runs = memory.get(key) ?? []
-      const begins = key === root && canBegin(key, event.time)
-      if (isForewarning) seen.set(key, Math.max(event.time, seen.get(key) ?? event.time))
-      const run = holds[last] ? wholeOf(runs, event, begins) : undefined
+      const begins = key === root && canBegin(key, time)
+      if (isForewarning) seen.set(key, Math.max(time, seen.get(key) ?? time))
+      const run = holds[last] ? wholeOf(runs, time, begins) : undefined
       if (run) {
         accepted ??= accepts()
         if (accepted) whole.push({ key, run })
@@ -196,7 +196,7 @@ export function createSequence(
           continue
         }
       }
-      const grown = grow(runs, event, holds, begins)
+      const grown = grow(runs, event, time, holds, begins)
       if (grown.some((one) => one !== undefined)) memory.set(key, grown)
       else memory.delete(key)
     }

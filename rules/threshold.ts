@@ -9,8 +9,11 @@ import type { Folded } from './fold.ts'
 import { keyOf, shortKey } from './key.ts'
 import type { Threshold } from './rule.ts'
 
-/** Takes an event that matches; gives what has come together when the number is reached, else undefined. */
-export type Count = (event: Event) => Folded | undefined
+/**
+ * Takes an event that matches, and its time, which must not be set back; gives what has come together when the number is
+ * reached, by that time, else undefined.
+ */
+export type Count = (event: Event, time: number) => Folded | undefined
 
 /** Matches, or values, that are remembered for one rule, all keys together. */
 const mostRemembered = 50_000
@@ -40,8 +43,7 @@ export function createThreshold(threshold: Threshold, onEvicted: () => void, mos
     return typeof found === 'object' ? found.map((value) => shortKey(String(value))) : [shortKey(String(found))]
   }
 
-  return (event) => {
-    const { time } = event
+  return (event, time) => {
     latest = Math.max(latest, time)
     const values = valuesOf(event)
     if (values.length === 0) return undefined

@@ -13,7 +13,7 @@ import { createStormFold } from './storm.ts'
 
 export interface Judge {
   judge(event: Event): void
-  /** It is that time (Unix, milliseconds), whether or not there are events: tells what was awaited in vain. */
+  /** It is that time (Unix, milliseconds), whether or not there are events: tells what was awaited in vain, and counts due. */
   advance(time: number): void
   /** Puts these rules in place of the ones before; what was remembered for those is forgotten, unless they are the same. */
   use(rules: RuleSet): void
@@ -31,7 +31,7 @@ export function createJudge(options: {
 }): Judge {
   const { metrics, log, exporters, sensor, redact } = options
   let engine: Engine
-  let fold = createStormFold()
+  let storm = createStormFold()
   let evaluations = 0
   /** One of the rules is off for that; it is tried again when rules are read anew. */
   let failed = false
@@ -62,23 +62,29 @@ export function createJudge(options: {
       onEvicted: (rule, kind) => metrics.ruleStateEvictions.inc({ rule, kind }),
     })
     evaluations = 0
-    fold = createStormFold()
+    storm = createStormFold()
   }
   begin(options.rules)
   let current = options.rules
 
-  const send = (matches: readonly Match[]) => {
+  const send = (match: Match) => {
+    const alert = redact(createAlert(match, sensor()))
+    metrics.alerts.inc({ rule: alert.rule.id, severity: alert.severity })
+    metrics.countIdentity(alert.identity)
+    for (const exporter of exporters()) exporter.send(alert)
+  }
+  const tell = (matches: readonly Match[]) => {
     for (const each of matches) {
-      const match = fold(each)
-      if (match === undefined) {
-        metrics.alertsSuppressed.inc({ rule: each.rule.id, reason: 'folded' })
-        continue
-      }
-      const alert = redact(createAlert(match, sensor()))
-      metrics.alerts.inc({ rule: alert.rule.id, severity: alert.severity })
-      metrics.countIdentity(alert.identity)
-      for (const exporter of exporters()) exporter.send(alert)
+      const match = storm.fold(each)
+      if (match === undefined) metrics.alertsSuppressed.inc({ rule: each.rule.id, reason: 'folded' })
+      else send(match)
     }
+  }
+
+  /** Of what was folded before that time. */
+  const tellCounts = (time: number) => {
+    tell(engine.dueCounts(time))
+    for (const match of storm.due(time)) send(match)
   }
 
   return {
@@ -89,11 +95,15 @@ export function createJudge(options: {
       begin(rules)
     },
     judge(event) {
+      tellCounts(event.time)
       const matches = engine.judge(event)
       metrics.ruleEvaluations.inc(engine.evaluations() - evaluations)
       evaluations = engine.evaluations()
-      send(matches)
+      tell(matches)
     },
-    advance: (time) => send(engine.advance(time)),
+    advance(time) {
+      tellCounts(time)
+      tell(engine.advance(time))
+    },
   }
 }

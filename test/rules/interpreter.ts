@@ -181,6 +181,19 @@ function treesOf(event: Json): string[] {
   return [names[isRoot ? 1 : 0], ...names].filter((name) => name !== undefined)
 }
 
+/**
+ * The times of the events, as if the clock had never been set back: an event more than a minute behind the newest before it
+ * has another clock, and so have all that follow.
+ */
+function steadyTimes(events: readonly EventInJson[]): Map<EventInJson, number> {
+  const times = events.map(({ time }) => time)
+  for (let at = 1; at < times.length; at++) {
+    const back = Math.max(...times.slice(0, at)) - (times[at] ?? 0)
+    if (back > 60_000) for (let later = at; later < times.length; later++) times[later] = (times[later] ?? 0) + back
+  }
+  return new Map(events.map((event, at) => [event, times[at] ?? 0]))
+}
+
 /** For each event, does the rule raise an alert about it, at once or later? Every alert looks back on all that came before. */
 export function interpretRule(rule: RuleInJson, events: readonly EventInJson[], names: Names): boolean[] {
   const is = ({ on, when }: { on?: readonly string[]; when?: Json }, event: EventInJson): boolean =>
@@ -195,6 +208,8 @@ export function interpretRule(rule: RuleInJson, events: readonly EventInJson[], 
         (expires === undefined || event.time < Date.parse(expires))
       )
     })
+  const times = steadyTimes(events)
+  const timeOf = (event: EventInJson): number => times.get(event) ?? Number.NaN
   /** By key: the events up to this index are told of. */
   const told = new Map<string, number>()
 
@@ -223,7 +238,7 @@ export function interpretRule(rule: RuleInJson, events: readonly EventInJson[], 
         const event = events[at]
         const wanted = steps[next]
         if (!event || !wanted || !keysOf(event).includes(key)) continue
-        const fits = is(wanted, event) && event.time <= latest
+        const fits = is(wanted, event) && timeOf(event) <= latest
         if (fits && next === steps.length - 1 && at === end) return true
         if (fits && next < steps.length - 1 && goesOn(key, next + 1, at, end, latest)) return true
         if (forbidden.some((one) => is(one, event))) return false
@@ -237,14 +252,16 @@ export function interpretRule(rule: RuleInJson, events: readonly EventInJson[], 
       events.flatMap((event, at) => {
         const [begin] = steps
         if (at <= (told.get(key) ?? -1) || at > end || !begin || !is(begin, event) || rootOf(event) !== key) return []
-        if (event.time <= (toldUntil.get(key) ?? -Infinity)) return []
+        if (timeOf(event) <= (toldUntil.get(key) ?? -Infinity)) return []
         const isForewarned = events
           .slice(0, at)
           .some(
             (one) =>
-              before.some((step) => is(step, one)) && keysOf(one).includes(key) && event.time - one.time <= within,
+              before.some((step) => is(step, one)) &&
+              keysOf(one).includes(key) &&
+              timeOf(event) - timeOf(one) <= within,
           )
-        return !isForewarned && goesOn(key, 1, at, end, event.time + within) ? [event.time] : []
+        return !isForewarned && goesOn(key, 1, at, end, timeOf(event) + within) ? [timeOf(event)] : []
       })
 
     const alerts = events.map(() => false)
@@ -258,10 +275,10 @@ export function interpretRule(rule: RuleInJson, events: readonly EventInJson[], 
     }
     let clock = -Infinity
     for (const [at, event] of events.entries()) {
-      clock = Math.max(clock, event.time)
+      clock = Math.max(clock, timeOf(event))
       tellUntil(clock - 5000)
       if (after.some((one) => is(one, event))) {
-        awaited = awaited.filter(({ key, end }) => !keysOf(event).includes(key) || event.time > end)
+        awaited = awaited.filter(({ key, end }) => !keysOf(event).includes(key) || timeOf(event) > end)
       }
       const keys = keysOf(event).filter((key) => startsOf(key, at).length > 0)
       const [key] = keys
@@ -285,11 +302,11 @@ export function interpretRule(rule: RuleInJson, events: readonly EventInJson[], 
     if (distinct !== undefined && valuesOf(event, distinct).length === 0) return false
     // Late events change nothing about what time it is.
     const heard = events.slice(0, end + 1).filter((one) => is(rule, one) && !isExcepted(one))
-    const latest = Math.max(...heard.map((one) => one.time))
+    const latest = Math.max(...heard.map((one) => timeOf(one)))
     const together = events
       .slice((told.get(key) ?? -1) + 1, end + 1)
       .filter((one) => is(rule, one) && !isExcepted(one) && keyOf(one, threshold.by) === key)
-      .filter((one) => latest - one.time <= milliseconds(threshold.within))
+      .filter((one) => latest - timeOf(one) <= milliseconds(threshold.within))
     const values = distinct === undefined ? together : [...new Set(together.flatMap((one) => valuesOf(one, distinct)))]
     if (values.length < threshold.count) return false
     told.set(key, end)

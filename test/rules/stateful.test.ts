@@ -217,6 +217,41 @@ test('a threshold alerts when so many matches have come together, and then count
   expect(judge(run('sh', 34))).toHaveLength(1)
 })
 
+test('where the clock is set back a threshold goes on counting, and tells the times of the clock that is', () => {
+  const threshold = { count: 3, by: ['container.id'], within: '10s' }
+  const { judge } = engineOf({ ...step('sh'), threshold })
+  const hours = 7200
+  const told = (...ats: number[]) =>
+    ats.flatMap((at) => judge(run('sh', at))).map((match) => [match.count, match.firstSeen, match.lastSeen])
+  expect(told(hours, 2, 4, 9)).toEqual([[3, 2000, 4000]])
+  expect(told(13, 18)).toEqual([[3, 9000, 18_000]])
+  expect(told(20, 25, 31)).toEqual([])
+  // Set forward and back again: what is old is forgotten.
+  expect(told(hours, 40, 41, 42)).toEqual([[3, 40_000, 41_000]])
+  // An event that is late is none of that.
+  expect(told(50, 45.5)).toEqual([[3, 42_000, 50_000]])
+})
+
+test('where the clock is set back, what a negated first step asks for is as long ago as it was', () => {
+  const { judge } = engineOf(sequence('container', step('login', { negated: true }), step('sh')))
+  const alerts = (...events: Event[]) => events.flatMap((event) => judge(event)).length
+  expect(alerts(run('login', 7200), run('other', 0), run('sh', 9))).toBe(0)
+  expect(alerts(run('sh', 11))).toBe(1)
+})
+
+test('where the clock is set back, what is awaited is awaited for as long as it was', () => {
+  const { judge, advance } = engineOf(sequence('container', step('mount'), step('umount', { negated: true })))
+  const alerts = (...events: Event[]) => events.flatMap((event) => judge(event)).length
+  expect(alerts(run('other', 7200), run('mount', 0), run('other', 5), run('umount', 9), run('other', 60))).toBe(0)
+  expect(alerts(run('mount', 200), run('other', 40), run('other', 54.9))).toBe(0)
+  expect(alerts(run('other', 55.1))).toBe(1)
+  // The clock alone was ahead, as where there are few events.
+  expect(advance(7_200_000)).toEqual([])
+  expect(alerts(run('mount', 60), run('umount', 61))).toBe(0)
+  judge(run('mount', 70))
+  expect([advance(85_000).length, advance(85_001).length]).toEqual([0, 1])
+})
+
 test('a threshold of distinct values: a scan of ports, and not one port again and again', () => {
   const rule = {
     on: ['connect'],

@@ -264,12 +264,12 @@ const annotations = fc
   .constantFrom('owner=a; expires=1970-01-01T00:00:10Z', '{"owner":"a","expires":"1970-01-02"}', 'owner=a')
   .map((text) => ({ 'nightjar.dev/break-glass': text }))
 
-/** Events that follow one another, now and then a little out of order. */
+/** Events that follow one another, now and then a little out of order, or after the clock was set back. */
 export const streamArbitrary: fc.Arbitrary<Event[]> = fc
   .array(
     fc.record({
       type: fc.constantFrom('exec' as const, 'exec' as const, 'exit' as const),
-      after: fc.constantFrom(0, 500, 1000, 1000, 3000, -200, 10_000),
+      after: fc.constantFrom(0, 0, 500, 500, 1000, 1000, 1000, 1000, 3000, 3000, -200, -200, 10_000, -90_000),
       process: fc
         .record(
           {
