@@ -12,6 +12,7 @@
 import { RE2JS } from 're2js'
 import type { Alert } from '../sensor/alert.ts'
 import { type Static, Type } from '../sensor/schema.ts'
+import { knownSecrets } from './redaction/known-secrets.ts'
 import { argumentKind, inArguments, inCommandLine } from './redaction/secret-arguments.ts'
 import { secretShapes, shapeKinds } from './redaction/secret-shapes.ts'
 import { marker, merged, type Span, without } from './redaction/span.ts'
@@ -70,10 +71,6 @@ const ownKeys = new Set([
 
 /** A shorter secret may well be a word that stands elsewhere for itself. */
 const shortestSpread = 6
-/** Of a secret that was cut so many characters may stay. */
-const mostLeft = 2
-/** Where the engine cuts a value that a message quotes, it puts this. */
-const ellipsis = '…'
 
 type Found = (kind: string, secret: string) => void
 
@@ -102,9 +99,9 @@ export function redactor(config: RedactionConfig, onRedacted: (kind: string) => 
   }
 
   const cleanArguments = (words: readonly string[], found: Found): string[] => {
-    const secrets = inArguments(words)
+    const secrets = Map.groupBy(inArguments(words), ({ word }) => word)
     return words.map((word, index) => {
-      const whole = secrets.filter((secret) => secret.word === index)
+      const whole = secrets.get(index) ?? []
       // What follows -c is a script: NAME=value at its beginning ends at the next word.
       const script = /\s/.test(word) && /^-[a-z]*c$/.test(words[index - 1] ?? '')
       const spans = script ? [] : whole.map(({ from, to }) => ({ kind: argumentKind, from, to }))
@@ -134,13 +131,11 @@ export function redactor(config: RedactionConfig, onRedacted: (kind: string) => 
     }
     const { message, ...rest } = alert
     const clean = mappedValues(rest, (item, key) => walk(item, ownKeys.has(key), found))
-    // Longest first: one secret may begin with another.
-    const known = [...secrets].sort(([one], [other]) => other.length - one.length)
-    const spread = (text: string) => withoutKnown(text, known)
+    const { withoutKnown, withoutCut } = knownSecrets(secrets)
     // Arguments that were joined hide where a secret ends, so what its arguments told comes before the message's own.
-    const cleanMessage = walk(withoutCut(spread(message), known), false, found)
+    const cleanMessage = walk(withoutCut(withoutKnown(message)), false, found)
     if (clean === rest && cleanMessage === message) return alert
-    const result = mappedValues(clean, (item, key) => (ownKeys.has(key) ? item : everyText(item, spread)))
+    const result = mappedValues(clean, (item, key) => (ownKeys.has(key) ? item : everyText(item, withoutKnown)))
     return { ...result, message: cleanMessage } as Alert
   }
 }
@@ -167,38 +162,6 @@ function matches(kind: string, pattern: RE2JS, text: string): Span[] {
     }
   }
   return spans
-}
-
-type Known = readonly (readonly [secret: string, kind: string])[]
-
-const letterOrDigit = /[\p{L}\p{N}]/u
-
-/** Not where the secret is part of a longer word: the `secret` of `secretary`. */
-const withoutKnown = (text: string, known: Known): string =>
-  known.reduce((rest, [secret, kind]) => {
-    if (!rest.includes(secret)) return rest
-    return rest.replaceAll(secret, (_, at: number) => {
-      const apart = ![rest[at - 1], rest[at + secret.length]].some((next) => letterOrDigit.test(next ?? ''))
-      return apart ? marker(kind) : secret
-    })
-  }, text)
-
-/** Without the beginnings of secrets that were cut off by an ellipsis. */
-function withoutCut(text: string, known: Known): string {
-  if (!text.includes(ellipsis)) return text
-  return text
-    .split(ellipsis)
-    .map((part, index, parts) => (index < parts.length - 1 ? withoutBeginning(part, known) : part))
-    .join(ellipsis)
-}
-
-function withoutBeginning(text: string, known: Known): string {
-  for (const [secret, kind] of known) {
-    for (let length = Math.min(secret.length - 1, text.length); length > mostLeft; length--) {
-      if (text.endsWith(secret.slice(0, length))) return text.slice(0, text.length - length) + marker(kind)
-    }
-  }
-  return text
 }
 
 const isTexts = (value: unknown): value is string[] =>

@@ -1,8 +1,8 @@
 /**
  * What redaction costs an alert, beside writing it as JSON: `npm run bench:redaction`, `--quick`, `--json FILE`.
  *
- * Ordinary command lines, each with eight parents; then texts that are all beginnings of secrets, in growing sizes: the
- * time must grow as they do.
+ * Ordinary command lines, each with eight parents; then texts that are all beginnings of secrets, and processes whose
+ * arguments are all different secrets, in growing sizes: the time must grow as they do.
  */
 import { redactor } from '../../exporters/redaction.ts'
 import { ordinaryCommands } from '../exporters/ordinary-commands.ts'
@@ -68,4 +68,32 @@ if (slowest) {
     target: '<= 2,000',
   })
 }
+
+/** Seventeen processes with so many bytes of arguments each, no two of which are the same; called this they are secrets. */
+function manyArguments(name: string, bytes: number) {
+  const all = Array.from({ length: 17 }, (_, at) => {
+    const words = Array.from({ length: bytes / 10 }, (_, word) => `${name}=${100_000 + at * 1000 + word}`)
+    return process(words.join(' '))
+  })
+  return sampleAlert({ process: { ...all[0], ancestors: all.slice(1) } })
+}
+const [few, many] = [1024, 4096]
+const rounds = quick ? 3 : 15
+const manyCost = (name: string, bytes: number) => {
+  const alert = manyArguments(name, bytes)
+  redact(alert)
+  return cost(rounds, () => redact(alert)) / 1000
+}
+const [ofFew, ofMany, ofOrdinary] = [manyCost('pw', few), manyCost('pw', many), manyCost('aa', many)]
+const what = `redact ${17 * Math.floor(many / 10)} different secrets, the arguments of 17 processes`
+figures.push(
+  {
+    what,
+    figure: 'ms',
+    value: ofMany,
+    baseline: { what: 'what a quarter of them promise', value: (ofFew * many) / few },
+    target: '<= 200',
+  },
+  { what, figure: 'ms', value: ofMany, baseline: { what: 'as many arguments that are no secrets', value: ofOrdinary } },
+)
 tell(figures, json)

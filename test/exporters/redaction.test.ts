@@ -146,7 +146,20 @@ test.each([
   "'",
   'a:a@',
   'x-key:',
+  '\\"',
+  'pw=";;;;;;;;a',
 ])('a megabyte of %j is read in no time worth a mention', (text) => {
   // A single expression that reads runs twice would take hours here.
   redact(sampleAlert({ message: text.repeat(1_000_000 / text.length) }))
+})
+
+const megabyte = 1_000_000
+
+test.each([
+  ['a quoted value that ends as commands do, almost', [`pw="${';'.repeat(megabyte)}a`]],
+  ['as many different secrets', Array.from({ length: megabyte / 10 }, (_, at) => `pw=${at + megabyte}`)],
+  ['secrets that are beginnings of one another', Array.from({ length: 1400 }, (_, at) => `pw=${'-'.repeat(at + 6)}`)],
+])('a megabyte of arguments is read in no time worth a mention: %s', (_, args) => {
+  // Looking for each secret in each text, or reading a run again from each of its characters, takes minutes to hours.
+  redact(executed(args))
 })
