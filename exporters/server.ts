@@ -1,6 +1,6 @@
 /** The sensor's own HTTP port: /metrics for Prometheus, /healthz and /readyz for the kubelet. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Server, Socket } from 'node:net'
 import { prometheusContentType, type Registry } from 'prom-client'
 import { openMetricsType, prefersOpenMetrics, toOpenMetrics } from './openmetrics.ts'
 
@@ -84,8 +84,7 @@ export async function serveMetrics(options: {
   }
 
   const server = createServer({ requestTimeout: 10_000, headersTimeout: 10_000 }, answer)
-  // A scraper and a kubelet need two. The rest is room, and a bound on what a stranger can hold open.
-  server.maxConnections = 64
+  boundConnections(server)
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const code = error.code ?? error.message
@@ -103,6 +102,29 @@ export async function serveMetrics(options: {
         server.closeAllConnections()
       }),
   }
+}
+
+/** A scraper and a kubelet need two. The rest is room, and a bound on what strangers can hold open. */
+const mostConnections = 64
+
+/**
+ * Ends a connection for each one too many: the oldest of the address that has the most. So who comes is always let in,
+ * and one address ends none but its own. server.maxConnections refuses who comes last: a stranger who holds them all
+ * would shut out the kubelet, which kills a container that it can't probe.
+ */
+function boundConnections(server: Server) {
+  /** The oldest first, each with the address at its other end: none if that is gone already. */
+  const open = new Map<Socket, string | undefined>()
+  server.on('connection', (socket) => {
+    open.set(socket, socket.remoteAddress)
+    socket.once('close', () => open.delete(socket))
+    if (open.size <= mostConnections) return
+    const byAddress = [...Map.groupBy(open.keys(), (one) => open.get(one)).values()]
+    const [oldest] = byAddress.reduce((most, sockets) => (sockets.length > most.length ? sockets : most))
+    if (oldest === undefined) return
+    open.delete(oldest)
+    oldest.destroy()
+  })
 }
 
 function answerOf(condition: Condition): Answer {

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, get as httpGet, type IncomingMessage } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
 import { createMetrics } from '../../exporters/metrics.ts'
 import { type Condition, type MetricsServer, serveMetrics } from '../../exporters/server.ts'
@@ -105,4 +105,66 @@ test('closing ends connections that are held open', async () => {
   const ended = new Promise<void>((resolve) => socket.on('error', () => {}).on('close', () => resolve()))
   await server.close()
   await ended
+})
+
+/** A connection from one of this machine's addresses that has been answered once and is kept. */
+async function held(port: number, localAddress: string): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1', localAddress })
+  open.push({ close: () => socket.destroy() })
+  // One that the server ends may be ended by a reset.
+  socket.on('error', () => {})
+  expect(await asked(socket, '/healthz')).toContain('200 OK')
+  return socket
+}
+
+/** What comes for a request; nothing if the connection ends instead. */
+async function asked(socket: Socket, path: string): Promise<string> {
+  socket.write(`GET ${path} HTTP/1.1\r\nhost: nightjar\r\n\r\n`)
+  const [answer] = await Promise.race([once(socket, 'data'), once(socket, 'close')])
+  return String(answer)
+}
+
+async function hold(port: number, from: readonly string[]): Promise<Socket[]> {
+  const sockets: Socket[] = []
+  for (const address of from) sockets.push(await held(port, address))
+  return sockets
+}
+
+const ended = async (socket: Socket) => socket.closed || once(socket, 'close')
+const strangers = (count: number) => Array.from({ length: count }, (_, at) => `127.0.1.${at + 1}`)
+const fromOne = (count: number) => Array.from({ length: count }, () => '127.0.0.2')
+
+test('a probe is answered while a stranger holds all the connections there are, of which the oldest ends', async () => {
+  const { server } = await serve()
+  const [oldest, ...others] = await hold(server.port, fromOne(64))
+  await held(server.port, '127.0.0.1')
+  await ended(oldest as Socket)
+  expect(others.filter((socket) => socket.closed)).toEqual([])
+})
+
+test('a stranger who opens more and more ends none but their own', async () => {
+  const { server } = await serve()
+  const scraper = await held(server.port, '127.0.0.1')
+  const own = await hold(server.port, fromOne(100))
+  await Promise.all(own.slice(0, 37).map(ended))
+  expect([scraper, ...own.slice(37)].filter((socket) => socket.closed)).toEqual([])
+  expect(await asked(scraper, '/readyz')).toContain('200 OK')
+})
+
+test('a probe is answered while as many strangers hold a connection each', async () => {
+  const { server } = await serve()
+  const [oldest] = await hold(server.port, strangers(64))
+  await held(server.port, '127.0.0.1')
+  await ended(oldest as Socket)
+})
+
+test('connections that have ended count no longer', async () => {
+  const { server } = await serve()
+  const scraper = await held(server.port, '127.0.0.1')
+  for (const address of strangers(100)) {
+    const socket = await held(server.port, address)
+    socket.destroy()
+    await ended(socket)
+  }
+  expect(await asked(scraper, '/readyz')).toContain('200 OK')
 })
