@@ -99,6 +99,9 @@ const constants: Record<string, number | bigint> = {
   TCP_LISTEN: 10,
   IPPROTO_TCP: 6, // include/uapi/linux/in.h
   IPPROTO_UDP: 17,
+  IPPROTO_ICMP: 1,
+  IPPROTO_ICMPV6: 58,
+  IPPROTO_MPTCP: 262,
   NEXTHDR_FRAGMENT: 44, // include/net/ipv6.h
   // Fields of packets, as a little-endian machine reads them.
   ETH_P_IP_BE: 0x0008, // include/uapi/linux/if_ether.h

@@ -51,6 +51,7 @@ export interface Metrics {
   readonly events: Counter<'type'>
   readonly eventsLost: Counter<'stage'>
   readonly eventsShed: Counter<'type'>
+  readonly programsSkipped: Counter
   readonly alerts: Counter<'rule' | 'severity'>
   /** Counts an alert by who did it, and how far that reaches. */
   countIdentity(identity: Alert['identity']): void
@@ -120,6 +121,11 @@ export function createMetrics(): Metrics {
       name: 'nightjar_events_lost_total',
       help: 'Events known to be lost, by the stage that lost them.',
       labelNames: ['stage'],
+      registers,
+    }),
+    programsSkipped: new Counter({
+      name: 'nightjar_kernel_programs_skipped_total',
+      help: 'Runs of the kernel program that the kernel skipped, as another BPF program or bpf call was under way on that processor: mostly packets sent in interrupts, of which nothing is told. Since kernel 6.7; 0 before.',
       registers,
     }),
     eventsShed: new Counter({

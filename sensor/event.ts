@@ -238,7 +238,10 @@ const Endpoint = Type.Object({
 })
 
 export const Identity = Type.Object({
-  subject: text(1, 'system:serviceaccount:<namespace>:<name> in a pod (a static pod has none), else user:<name> on the host.'),
+  subject: text(
+    1,
+    'system:serviceaccount:<namespace>:<name> in a pod (a static pod has none), else user:<name> on the host.',
+  ),
   kind: oneOf(2, ['service_account', 'host_user', 'unknown'], 'service_account, host_user or unknown.'),
   service_account: Type.Optional(
     Type.Object(

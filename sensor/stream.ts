@@ -10,7 +10,7 @@ import { processPath } from '../enrich/cgroups.ts'
 import { type Kubernetes, kubernetesFrom } from '../enrich/kubernetes.ts'
 import type { Metrics } from '../exporters/metrics.ts'
 import type { Act } from './assemble.ts'
-import { readsOneBuffer } from './buffers.ts'
+import { readsOneBuffer, skippedRuns } from './buffers.ts'
 import { createClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { parseDuration } from './duration.ts'
@@ -144,6 +144,18 @@ export function openStream(options: {
     },
   )
 
+  let beats = 0
+  let skipped = { pid: 0, runs: 0 }
+  /** It reads a file for each of bpftrace's descriptors: every ten seconds will do. */
+  const countSkipped = () => {
+    if (beats++ % 10 !== 0) return
+    const pid = running.pid() ?? 0
+    const runs = skippedRuns(pid)
+    const before = skipped.pid === pid ? skipped.runs : 0
+    metrics.programsSkipped.inc(Math.max(0, runs - before))
+    skipped = { pid, runs }
+  }
+
   const isUp = (now: boolean) => {
     up = now
     metrics.probeUp.set(Number(now))
@@ -198,7 +210,10 @@ export function openStream(options: {
         if (type) metrics.eventsShed.inc({ type }, count)
       },
       now: clock.now,
-      onHeartbeat: clock.refresh,
+      onHeartbeat() {
+        clock.refresh()
+        countSkipped()
+      },
       onRestart: () => metrics.probeRestarts.inc(),
     })
   // What happens before the first word of the kernel side is told must have a name, too.

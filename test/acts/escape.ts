@@ -109,6 +109,7 @@ export const acts: Act[] = [
   },
   { rule: 'node-changing-call', script: native('libc.acct(None)') },
   { rule: 'device-made', script: `${emptied('/mnt')}; mknod /mnt/d b 8 1` },
+  { rule: 'root-changed', script: 'chroot / true' },
   {
     rule: 'descriptor-taken',
     script: beside(`export pid; ${native('assert libc.syscall(438,os.pidfd_open(int(os.environ["pid"])),0,0)>=0')}`),

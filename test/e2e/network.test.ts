@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -275,6 +275,12 @@ except PermissionError: pass`
     })
 })
 
+kernelTest('a socket of ICMP that is connected, with a port, is no UDP', async () => {
+  const ping = python('socket.socket(socket.AF_INET,socket.SOCK_DGRAM,socket.IPPROTO_ICMP).connect(("127.0.0.1",9))')
+  const allowed = 'echo 0 0 >/proc/sys/net/ipv4/ping_group_range'
+  expect(await inNetwork(ping, ['connect'], allowed)).toEqual([])
+})
+
 describe('servers', () => {
   kernelTest('listen: what is listened on, and by which transport', async () => {
     const script = `socket.create_server(("127.0.0.1",8080))
@@ -312,10 +318,15 @@ c=socket.socket();c.bind(("127.0.0.2",4000));c.connect(("127.0.0.1",8080));l.acc
 })
 
 describe('sockets that ordinary programs have no use for', () => {
+  // UDP-Lite, which newer kernels leave out; stands for SCTP, DCCP and the like, too.
+  const hasUdpLite = spawnSync('python3', ['-c', 'import socket;socket.socket(2,2,136)']).status === 0
   for (const [made, socket] of [
     ['AF_INET,socket.SOCK_RAW,1', { family: 'ipv4', type: 'raw', protocol: 1 }],
     ['AF_PACKET,socket.SOCK_RAW,socket.htons(3)', { family: 'packet', type: 'raw', protocol: 3 }],
     ['AF_NETLINK,socket.SOCK_RAW,12', { family: 'netlink', type: 'raw', protocol: 12 }],
+    ...(hasUdpLite
+      ? [['AF_INET,socket.SOCK_DGRAM,136', { family: 'ipv4', type: 'datagram', protocol: 136 }] as const]
+      : []),
   ] as const)
     kernelTest(`socket(${made})`, async () => {
       const seen = await inNetwork(python(`socket.socket(socket.${made})`), ['socket'])
@@ -324,7 +335,7 @@ describe('sockets that ordinary programs have no use for', () => {
 
   kernelTest('are told when they are refused; everyday ones are not told at all', async () => {
     const script = `os.setuid(65534)
-for kind in ((2,1),(2,2),(10,1),(1,1),(16,3,0)): socket.socket(*kind)
+for kind in ((2,1),(2,2),(2,1,6),(2,2,17),(10,1),(1,1),(16,3,0)): socket.socket(*kind)
 try: socket.socket(17,3,0)
 except PermissionError: pass`
     expect((await inNetwork(python(script), ['socket'])).map(brief)).toEqual([
