@@ -13,13 +13,14 @@ export type DeadLetters = (alerts: readonly Alert[], detail: string) => void
 /** Bytes of one file. */
 const largest = 4 * 1024 * 1024
 
-/** Without a directory, or where the file can't be written, the log alone tells of them. */
+/** Where there is no directory for the time, or the file can't be written, the log alone tells of them. */
 export function deadLetters(
-  directory: string | undefined,
+  place: { readonly directory: string | undefined },
   { exporter, receiver }: { exporter: string; receiver: string },
   log: Pick<Logger, 'warn'>,
 ): DeadLetters {
   return (alerts, detail) => {
+    const { directory } = place
     const time = new Date().toISOString()
     const lines = alerts.map((alert) => `${JSON.stringify({ time, exporter, detail, alert })}\n`)
     const file = directory === undefined ? undefined : join(directory, `dead-letters.${exporter}.jsonl`)

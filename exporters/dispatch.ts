@@ -47,7 +47,7 @@ export async function openDispatch(receivers: readonly Receiver[], options: Disp
       // One for each: a receiver that comes and goes must not crowd out what is given up.
       const log = () => sparingLog(options.log, mostLogLines, () => performance.now())
       const about = { exporter: receiver.name, receiver: receiver.address }
-      const dead = deadLetters(spool.directory, about, log())
+      const dead = deadLetters(spool, about, log())
       return {
         receiver,
         reader,

@@ -8,14 +8,13 @@ import {
   fdatasync,
   ftruncateSync,
   openSync,
-  readFileSync,
   readSync,
   rmSync,
   unlinkSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { type Severity, severities } from '../sensor/alert.ts'
@@ -65,13 +64,16 @@ export function createSegment(severity: Severity, first: number, directory: stri
   return { severity, first, ...counts, sealed: false, removed: false, inMemory: directory === undefined, store }
 }
 
-/** A segment that an earlier process has left, and the damage in it. Undefined if there is no alert in it. */
-export function recoverSegment(
+/**
+ * A segment that an earlier process has left, and the damage in it. Undefined if there is no alert in it; rejects if it
+ * can't be read.
+ */
+export async function recoverSegment(
   directory: string,
   named: { severity: Severity; first: number },
-): { segment: Segment | undefined; damaged: Damage[] } {
+): Promise<{ segment: Segment | undefined; damaged: Damage[] }> {
   const path = join(directory, segmentName(named))
-  const bytes = readFileSync(path)
+  const bytes = await readFile(path)
   const { records, damaged, rest } = decodeRecords(bytes)
   // What was being written when the machine or the disk failed.
   if (rest < bytes.length) damaged.push({ from: rest, to: bytes.length })

@@ -40,6 +40,19 @@ export interface AttachedReader extends SpoolReader {
   added(): void
   /** The segment is removed: how many alerts of it were never handed out. */
   lose(segment: Segment): number
+  /** Looks up where it begins in the past. What the function does is to be done when that is in the source. */
+  precede(past: Past): Promise<() => void>
+}
+
+/** What an earlier sensor has left, and is found while the reader reads already: it comes before all that is unread. */
+export interface Past {
+  readonly segments: readonly Segment[]
+  /** The sequence number after which the reader begins. */
+  readonly first: number
+  /** A sequence number that none of the past exceeds, and all others do. */
+  readonly until: number
+  /** From then on the reader's place is kept there. */
+  openCursor(first: number): Cursor
 }
 
 export interface Source {
@@ -54,6 +67,8 @@ export interface Source {
 
 interface Lane {
   readonly severity: Severity
+  /** A sequence number: later segments don't belong to it. */
+  readonly until: number
   segment: Segment | undefined
   offset: number
   /** Of that segment. */
@@ -78,14 +93,18 @@ export interface Subscription {
 /** Looks up where the reader begins. What the function that it resolves to makes has missed nothing until then. */
 export async function prepareReader(subscription: Subscription, source: Source): Promise<() => AttachedReader> {
   const { severities, first } = subscription
-  const lanes = await Promise.all(severities.map((severity) => begin(severity, first, source)))
+  const lanes = await Promise.all(severities.map((severity) => begin(severity, first, source.segments(severity))))
   return () => createReader(subscription, lanes, source)
 }
 
-function createReader(subscription: Subscription, lanes: readonly Lane[], source: Source): AttachedReader {
-  const { name, cursor, wants, severities } = subscription
-  let position = subscription.first
-  let behind = lanes.reduce((sum, lane) => sum + unreadIn(lane, source), 0)
+function createReader(subscription: Subscription, present: readonly Lane[], source: Source): AttachedReader {
+  const { name, wants, severities } = subscription
+  let { cursor, first: position } = subscription
+  let lanes = present
+  /** Until it's done with. `after` is what was handed out last before any of it, `handedOut` what was of it. */
+  let past: { position: number; handedOut: number; readonly until: number; after: number | undefined } | undefined
+  let handedOut = position
+  let behind = lanes.reduce((sum, lane) => sum + unreadIn(lane, source.segments(lane.severity)), 0)
   let notify = () => {}
   let news = false
 
@@ -95,7 +114,7 @@ function createReader(subscription: Subscription, lanes: readonly Lane[], source
       return behind
     },
     get position() {
-      return position
+      return past?.position ?? position
     },
     reads: (severity) => severities.includes(severity),
     wants: (alert) => severities.includes(alert.severity) && wants(alert),
@@ -108,7 +127,7 @@ function createReader(subscription: Subscription, lanes: readonly Lane[], source
       notify()
     },
     lose(segment) {
-      const lane = lanes.find(({ severity }) => severity === segment.severity)
+      const lane = lanes.find(({ severity, until }) => severity === segment.severity && segment.first <= until)
       if (lane === undefined) return 0
       const lost =
         segment === lane.segment ? segment.alerts - lane.alertsRead : segment.first > lane.readUpTo ? segment.alerts : 0
@@ -117,11 +136,13 @@ function createReader(subscription: Subscription, lanes: readonly Lane[], source
     },
     async next() {
       news = false
+      const reading = lanes
+      if (past !== undefined) past.after ??= handedOut
       // What comes while a lane is read may be newer than what comes later in a lane that was found empty.
       const limit = source.sequence()
-      for (const lane of lanes) while (lane.taken === lane.buffered.length && (await fill(lane))) {}
+      for (const lane of reading) while (lane.taken === lane.buffered.length && (await fill(lane))) {}
       let first: { lane: Lane; record: DecodedRecord } | undefined
-      for (const lane of lanes) {
+      for (const lane of reading) {
         const record = lane.buffered[lane.taken]
         if (record === undefined || record.sequence > limit) continue
         if (first === undefined || record.sequence < first.record.sequence) first = { lane, record }
@@ -129,6 +150,8 @@ function createReader(subscription: Subscription, lanes: readonly Lane[], source
       if (first === undefined) return undefined
       first.lane.taken++
       const { sequence, time, json } = first.record
+      if (past !== undefined && sequence <= past.until) past.handedOut = sequence
+      else handedOut = sequence
       // Its checksum is right: it's what `append` wrote.
       return { sequence, time, alert: JSON.parse(json) as Alert, size: json.length }
     },
@@ -143,21 +166,52 @@ function createReader(subscription: Subscription, lanes: readonly Lane[], source
         }
       }),
     done(sequence, alerts) {
-      position = sequence
+      if (past !== undefined && sequence <= past.until) {
+        position = past.after ?? position
+        past.position = sequence
+      } else position = sequence
+      if (isPastOver()) {
+        past = undefined
+        lanes = present
+      }
       behind -= alerts
-      cursor.move(sequence)
+      cursor.move(reader.position)
       source.onDone()
+    },
+    async precede({ segments, first, until, openCursor }) {
+      const segmentsOf = (severity: Severity) => segments.filter((segment) => segment.severity === severity)
+      const begun = await Promise.all(severities.map((severity) => begin(severity, first, segmentsOf(severity), until)))
+      const unread = begun.reduce((sum, lane) => sum + unreadIn(lane, segmentsOf(lane.severity)), 0)
+      return () => {
+        if (unread > 0) {
+          past = { position: first, handedOut: first, until, after: undefined }
+          lanes = [...begun, ...present]
+          behind += unread
+        }
+        cursor = openCursor(reader.position)
+        reader.wake()
+      }
     },
     close() {
       cursor.close()
     },
   }
 
+  /** Something that was handed out after the past is done with, or all that was of it, and there is no more. */
+  function isPastOver(): boolean {
+    if (past?.after === undefined) return false
+    return position > past.after || (past.position === past.handedOut && !lanes.some(hasPast))
+  }
+
+  const hasPast = (lane: Lane): boolean =>
+    lane.until < Number.POSITIVE_INFINITY &&
+    (lane.taken < lane.buffered.length || source.segments(lane.severity).some((segment) => isUnread(segment, lane)))
+
   /** Reads on in a lane whose buffer is used up. False if there is nothing more. */
   async function fill(lane: Lane): Promise<boolean> {
     const current = lane.segment
     if (current === undefined || current.removed || lane.offset >= current.bytes) {
-      const next = source.segments(lane.severity).find(({ last }) => last > lane.readUpTo)
+      const next = source.segments(lane.severity).find((segment) => isUnread(segment, lane))
       if (next === undefined) return false
       if (next !== current) Object.assign(lane, { segment: next, offset: 0, alertsRead: 0 })
     }
@@ -198,9 +252,15 @@ function createReader(subscription: Subscription, lanes: readonly Lane[], source
 }
 
 /** A lane as it stands after `first`. */
-async function begin(severity: Severity, first: number, source: Source): Promise<Lane> {
+async function begin(
+  severity: Severity,
+  first: number,
+  segments: readonly Segment[],
+  until = Number.POSITIVE_INFINITY,
+): Promise<Lane> {
   const lane: Lane = {
     severity,
+    until,
     segment: undefined,
     offset: 0,
     alertsRead: 0,
@@ -208,14 +268,16 @@ async function begin(severity: Severity, first: number, source: Source): Promise
     buffered: [],
     taken: 0,
   }
-  const segment = source.segments(severity).find((segment) => segment.first <= first && segment.last > first)
+  const segment = segments.find((segment) => segment.first <= first && segment.last > first)
   if (segment === undefined) return lane
   const { records } = decodeRecords(await segment.store.read(0, segment.bytes))
   const before = records.filter(({ sequence }) => sequence <= first)
   return { ...lane, segment, offset: before.at(-1)?.end ?? 0, alertsRead: before.length }
 }
 
-function unreadIn({ severity, segment, alertsRead, readUpTo }: Lane, source: Source): number {
-  const unread = source.segments(severity).filter(({ last }) => last > readUpTo)
-  return unread.reduce((sum, one) => sum + one.alerts - (one === segment ? alertsRead : 0), 0)
+const isUnread = ({ first, last }: Segment, { readUpTo, until }: Lane): boolean => last > readUpTo && first <= until
+
+function unreadIn(lane: Lane, segments: readonly Segment[]): number {
+  const unread = segments.filter((segment) => isUnread(segment, lane))
+  return unread.reduce((sum, one) => sum + one.alerts - (one === lane.segment ? lane.alertsRead : 0), 0)
 }

@@ -3,19 +3,19 @@
  *
  * An alert has been handed to the kernel when `append` returns, so killing the sensor costs none; it's on the disk itself
  * a fifth of a second later, which is what a power cut can cost. Each severity has its own files of at most 1 MiB, so that
- * the oldest of the least severe can make room. Where nothing can be written (a read-only volume, a full disk) alerts wait
- * in memory, fewer of them, and go to disk when that works again.
+ * the oldest of the least severe can make room. Where nothing can be written (a read-only volume, a full disk, a directory
+ * that another sensor still has) alerts wait in memory, fewer of them, and go to disk when that works again.
  */
 import { closeSync, fsync, openSync } from 'node:fs'
 import { promisify } from 'node:util'
 import type { Logger } from 'pino'
 import { type Alert, type Severity, severities } from '../sensor/alert.ts'
-import { openCursor, readCursor } from './cursor.ts'
+import { type Cursor, openCursor, readCursor } from './cursor.ts'
 import type { FailureReason, Metrics } from './metrics.ts'
 import { append, createSegment, remove, type Segment, seal, toDisk } from './segment.ts'
 import { type AttachedReader, prepareReader, type Source, type SpoolReader } from './spool-reader.ts'
 import { encodeRecord } from './spool-record.ts'
-import { claimDirectory, damageReport, recoverSegments } from './spool-recovery.ts'
+import { damageReport, directoryClaim } from './spool-recovery.ts'
 
 export interface SpoolOptions {
   directory: string
@@ -40,7 +40,7 @@ export interface SpoolSubscriber {
 }
 
 export interface Spool {
-  /** Where it is, if alerts are on disk; undefined if the directory could not be used. */
+  /** Where it is, if alerts are on disk; undefined as long as the directory can't be used. */
   readonly directory: string | undefined
   /** Takes the alert, if a reader wants it. Never throws. */
   append(alert: Alert): void
@@ -55,7 +55,7 @@ export interface Spool {
 
 /** Milliseconds between an alert and its being on the disk itself. */
 const syncWithin = 200
-/** Milliseconds between two looks for what is too old, and for whether the disk can be written again. */
+/** Milliseconds between two looks for what is too old, and for whether the directory can be had, and written, by now. */
 const tidyEvery = 10_000
 
 const segmentBytes = (limit: number) => Math.min(1024 * 1024, Math.max(64 * 1024, Math.floor(limit / 64)))
@@ -67,28 +67,37 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   const lanes = new Map<Severity, Segment[]>(severities.map((severity) => [severity, []]))
   const leastSevereFirst = [...severities].reverse()
   let readers: readonly AttachedReader[] = []
-  let sequence = 0
   let evicted = 0
-  let isWritable = true
   let closing: Promise<number> | undefined
   let isNewFile = false
   let isSyncFailing = false
   let syncTimer: NodeJS.Timeout | undefined
+  let turn: Promise<unknown> = Promise.resolve()
 
-  const lock = await claimDirectory(options.directory, { patience, memory: limits.memory, log })
-  const directory = lock === undefined ? undefined : options.directory
+  // Nobody raises an alert a microsecond: numbers that are not known yet, or can't be read, are lower than this.
+  const start = now() * 1000
   const damage = damageReport(options.directory, { metrics, log })
-  if (directory !== undefined) {
-    const recovered = recoverSegments(directory, damage)
-    sequence = recovered.sequence
-    for (const segment of recovered.segments) {
-      laneOf(segment.severity).push(segment)
-      used.disk += segment.bytes
-    }
-  }
-  const tidying = setInterval(tidy, tidyEvery).unref()
+  const claim = directoryClaim(options.directory, { memory: limits.memory, unread: start, onDamage: damage, log })
+  let claimed = await claim(patience)
+  let directory = claimed && options.directory
+  let isWritable = directory !== undefined
+  let sequence = claimed?.sequence ?? start
+  if (claimed) addPast(claimed.segments)
+  const tidying = setInterval(() => inTurn(tidy), tidyEvery).unref()
   const source: Source = { segments: laneOf, sequence: () => sequence, onDamage: damage, onDone: release }
   show()
+
+  /** One after the other: a reader that comes while the directory is taken over misses nothing of what is there. */
+  function inTurn<T>(step: () => Promise<T>): Promise<T> {
+    const done = turn.then(step)
+    turn = done.catch(() => {})
+    return done
+  }
+
+  function addPast(segments: readonly Segment[]) {
+    for (const segment of [...segments].reverse()) laneOf(segment.severity).unshift(segment)
+    used.disk += segments.reduce((sum, { bytes }) => sum + bytes, 0)
+  }
 
   function laneOf(severity: Severity): Segment[] {
     const lane = lanes.get(severity)
@@ -100,7 +109,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     metrics.spoolBytes.set(used.disk + used.memory)
     for (const { name, behind } of readers) metrics.exportQueueAlerts.set({ exporter: name }, behind)
     metrics.spoolAlerts.set(Math.max(0, ...readers.map(({ behind }) => behind)))
-    metrics.spoolDurable.set(directory !== undefined && isWritable ? 1 : 0)
+    metrics.spoolDurable.set(isWritable ? 1 : 0)
   }
 
   /** For readers that wanted them and will never get them. */
@@ -165,7 +174,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   }
 
   function store(record: Buffer, severity: Severity, time: number): boolean {
-    const place = directory !== undefined && isWritable ? 'disk' : 'memory'
+    const place = isWritable ? 'disk' : 'memory'
     if (!makeRoom(place, record.length, severity)) return false
     try {
       append(open(severity, place, record.length), record, sequence, time)
@@ -186,7 +195,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   }
 
   function syncSoon() {
-    if (directory !== undefined && isWritable) syncTimer ??= setTimeout(sync, syncWithin)
+    if (isWritable) syncTimer ??= setTimeout(sync, syncWithin)
   }
 
   async function sync(): Promise<void> {
@@ -217,7 +226,30 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
       for (const segment of lane.filter(({ newest }) => newest < now() - maxAge)) evict(segment, 'expired')
   }
 
+  /** The directory could not be used until now. */
+  async function takeOver(): Promise<void> {
+    claimed = await claim(0)
+    if (claimed === undefined) return
+    if (claimed.sequence > start) {
+      const why =
+        'the spool has later alerts than this sensor, because the clock was set back: they wait for its next start'
+      return log.error({ directory: options.directory }, `${why}, and its own wait in memory`)
+    }
+    const { segments } = claimed
+    const preceding = readers.map((reader) => {
+      const first = cursorOf(reader.name, options.directory) ?? start
+      return reader.precede({ segments, first, until: start, openCursor: (at) => cursorAt(reader.name, at) })
+    })
+    const found = await Promise.all(preceding)
+    directory = options.directory
+    addPast(segments)
+    // Cursors first: what goes to disk without one would be nobody's after a kill.
+    for (const precede of found) precede()
+    release()
+  }
+
   async function tidy(): Promise<void> {
+    if (claimed === undefined) await takeOver()
     expire()
     if (directory === undefined || isWritable) return show()
     try {
@@ -240,17 +272,44 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   function startOf(name: string): number {
     const before = readers.find((reader) => reader.name === name)
     if (before) return before.position
-    const found = directory === undefined ? 'none' : readCursor(directory, name)
+    return (directory === undefined ? undefined : cursorOf(name, directory)) ?? sequence
+  }
+
+  /** Undefined if the receiver is new there. */
+  function cursorOf(name: string, directory: string): number | undefined {
+    const found = readCursor(directory, name)
     if (found === 'damaged') {
       metrics.spoolDamaged.inc()
       log.warn({ directory, exporter: name }, 'the cursor is damaged: all alerts that are there are delivered again')
       return 0
     }
-    return found === 'none' ? sequence : found
+    return found === 'none' ? undefined : found
+  }
+
+  function cursorAt(name: string, first: number): Cursor {
+    const failed = (err: unknown) =>
+      log.warn({ exporter: name, err }, 'the cursor can not be written: alerts may be delivered twice')
+    return openCursor(directory, name, first, failed)
+  }
+
+  async function attach(subscribers: readonly SpoolSubscriber[]): Promise<SpoolReader[]> {
+    const prepared = await Promise.all(
+      subscribers.map(({ name, minSeverity, wants = () => true }) => {
+        const first = startOf(name)
+        const wanted = severities.slice(0, severities.indexOf(minSeverity) + 1)
+        return prepareReader({ name, severities: wanted, wants, first, cursor: cursorAt(name, first) }, source)
+      }),
+    )
+    readers = prepared.map((create) => create())
+    expire()
+    release()
+    return [...readers]
   }
 
   return {
-    directory,
+    get directory() {
+      return directory
+    },
 
     append(alert) {
       const takers = readers.filter((reader) => reader.wants(alert))
@@ -271,22 +330,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
       show()
     },
 
-    async attach(subscribers) {
-      const prepared = await Promise.all(
-        subscribers.map(({ name, minSeverity, wants = () => true }) => {
-          const first = startOf(name)
-          const failed = (err: unknown) =>
-            log.warn({ exporter: name, err }, 'the cursor can not be written: alerts may be delivered twice')
-          const cursor = openCursor(directory, name, first, failed)
-          const wanted = severities.slice(0, severities.indexOf(minSeverity) + 1)
-          return prepareReader({ name, severities: wanted, wants, first, cursor }, source)
-        }),
-      )
-      readers = prepared.map((create) => create())
-      expire()
-      release()
-      return [...readers]
-    },
+    attach: (subscribers) => inTurn(() => attach(subscribers)),
 
     close() {
       closing ??= close()
@@ -296,12 +340,13 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
 
   async function close(): Promise<number> {
     clearInterval(tidying)
-    if (!isWritable) await tidy()
+    await inTurn(tidy)
     await sync()
     for (const lane of lanes.values()) for (const segment of lane) seal(segment)
     const losses = readers.map((reader) => ({ reader, alerts: inMemoryAlone(reader) }))
     for (const { reader, alerts } of losses) lose(reader, 'shutdown', alerts)
-    lock?.release()
+    for (const reader of readers) reader.close()
+    claimed?.release()
     return Math.max(0, ...losses.map(({ alerts }) => alerts))
   }
 

@@ -95,3 +95,18 @@ mounting('a read-only volume costs no alert: they wait in memory, and the log sa
   expect(idsOf(await soc.got(50))).toEqual(sent.map(({ id }) => id))
   expect(await webhook.close(5000)).toBe(0)
 })
+
+mounting('a read-only volume with an empty file of alerts keeps no sensor from starting', async () => {
+  const directory = volume(512)
+  const first = await dispatched({ url: 'http://127.0.0.1:1' }, { directory })
+  await first.webhook.close(0)
+  writeFileSync(join(directory, 'high-0000000000000001.alerts'), '')
+  execFileSync('mount', ['-o', 'remount,ro', directory])
+  const soc = await receiver()
+  cleanups.push(() => soc.close())
+  const { webhook } = await dispatched({ url: soc.url }, { directory, patience: 0 })
+  const alert = sampleAlert()
+  webhook.send(alert)
+  expect(idsOf(await soc.got(1))).toEqual([alert.id])
+  await webhook.close(5000)
+})

@@ -1,15 +1,30 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import fc from 'fast-check'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createMetrics } from '../../exporters/metrics.ts'
 import { openSpool, type Spool, type SpoolOptions, type SpoolSubscriber } from '../../exporters/spool.ts'
 import type { SpoolReader } from '../../exporters/spool-reader.ts'
 import { type Alert, type Severity, severities } from '../../sensor/alert.ts'
+import { dispatched } from './dispatched.ts'
 import { journal } from './journal.ts'
+import { receiver, statuses } from './receiver.ts'
 import { bareAlert, sampleAlert } from './sample.ts'
 
 const cleanups: (() => unknown)[] = []
@@ -279,6 +294,23 @@ describe('a spool that can not be written', () => {
     expect(third.spool.directory).toBe(directory)
   })
 
+  test('because its directory can not be listed keeps alerts in memory', async () => {
+    const directory = folder()
+    chmodSync(directory, 0o300)
+    const isRoot = process.geteuid?.() === 0
+    if (isRoot) chownSync(directory, 65534, 65534)
+    if (isRoot) process.seteuid?.(65534)
+    const { spool, journal } = await open(directory).finally(() => isRoot && process.seteuid?.(0))
+    chmodSync(directory, 0o700)
+    expect(JSON.parse(await journal.line("can't be written"))).toMatchObject({ err: { code: 'EACCES' } })
+    const reader = await attach(spool)
+    const alert = sampleAlert()
+    spool.append(alert)
+    expect(await readAll(reader)).toEqual([alert])
+    const next = await open(directory)
+    expect(next.spool.directory).toBe(directory)
+  })
+
   test('keeps in memory no more than it may, the most severe, and tells at the end what is lost', async () => {
     const { spool, journal, sample } = await open('/proc/nightjar', { maxMemory: 256 * 1024 })
     expect(JSON.parse(await journal.line("can't be written"))).toMatchObject({ directory: '/proc/nightjar', level: 50 })
@@ -292,6 +324,374 @@ describe('a spool that can not be written', () => {
     const { behind } = reader
     expect(await spool.close()).toBe(behind)
     expect(await sample('nightjar_export_failures_total{exporter="soc",reason="shutdown"}')).toBe(behind)
+  })
+})
+
+describe('a spool whose directory is not free at the start', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    cleanups.push(() => vi.useRealTimers())
+  })
+  const later = () => vi.advanceTimersByTime(10_000)
+  const takenOver = 'the spool can be written again'
+  /** What a sensor finds that comes after one that was killed now. */
+  const afterKill = (directory: string) => {
+    const copy = folder()
+    cpSync(directory, copy, { recursive: true })
+    return open(copy)
+  }
+
+  test('takes it over when the other sensor has ended, and delivers what that one left', async () => {
+    const directory = folder()
+    const first = await open(directory)
+    const old = await attach(first.spool)
+    const left = mixed(30)
+    for (const alert of left) first.spool.append(alert)
+    for (let taken = 0; taken < 10; taken++) old.done((await old.next())?.sequence ?? 0, 1)
+    const second = await open(directory)
+    const reader = await attach(second.spool)
+    const waiting = mixed(20)
+    for (const alert of waiting) second.spool.append(alert)
+    for (let taken = 0; taken < 5; taken++) reader.done((await reader.next())?.sequence ?? 0, 1)
+    old.close()
+    await first.spool.close()
+
+    later()
+    await second.journal.line(takenOver)
+    expect([second.spool.directory, await second.sample('nightjar_spool_durable')]).toEqual([directory, 1])
+    expect(reader.behind).toBe(20 + 15)
+    const more = mixed(10)
+    for (const alert of more) second.spool.append(alert)
+    const killed = await afterKill(directory)
+    expect(idsOf(await readAll(await attach(killed.spool)))).toEqual(
+      expect.arrayContaining(idsOf([...left.slice(10), ...waiting.slice(5), ...more])),
+    )
+    expect(idsOf(await readAll(reader))).toEqual(idsOf([...left.slice(10), ...waiting.slice(5), ...more]))
+    expect(reader.behind).toBe(0)
+    later()
+    expect(await second.spool.close()).toBe(0)
+    expect(second.journal.lines.filter((line) => line.includes(takenOver))).toHaveLength(1)
+    expect(second.journal.lines.filter((line) => line.includes('another sensor has the spool'))).toHaveLength(1)
+    const third = await open(directory)
+    expect((await attach(third.spool)).behind).toBe(0)
+  })
+
+  test('takes it over when the process of the other sensor was killed', async () => {
+    const directory = folder()
+    const here = (path: string) => JSON.stringify(join(import.meta.dirname, path))
+    const program = `
+      import { createMetrics } from ${here('../../exporters/metrics.ts')}
+      import { openSpool } from ${here('../../exporters/spool.ts')}
+      import { sampleAlert } from ${here('sample.ts')}
+      const limits = { maxBytes: 16 * 1024 * 1024, maxAge: 3_600_000 }
+      const log = { info() {}, warn() {}, error() {} }
+      const directory = ${JSON.stringify(directory)}
+      const spool = await openSpool({ directory, ...limits, metrics: createMetrics(), log })
+      await spool.attach([{ name: 'soc', minSeverity: 'info' }])
+      const alerts = Array.from({ length: 20 }, () => sampleAlert())
+      for (const alert of alerts) spool.append(alert)
+      console.log(JSON.stringify(alerts.map(({ id }) => id)))
+      process.stdin.resume()`
+    const other = spawn(process.execPath, ['--input-type=module-typescript', '--eval', program], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    cleanups.push(() => other.kill('SIGKILL'))
+    const [left] = await once(other.stdout, 'data')
+    const { spool, journal } = await open(directory)
+    const reader = await attach(spool)
+    const waiting = mixed(20)
+    for (const alert of waiting) spool.append(alert)
+    other.kill('SIGKILL')
+    await once(other, 'exit')
+    later()
+    await journal.line(takenOver)
+    expect(idsOf(await readAll(reader))).toEqual([...JSON.parse(String(left)), ...idsOf(waiting)])
+  })
+
+  test('whatever is read, done with or under way when it is taken over: each alert comes once, and a kill costs none', async () => {
+    const few = fc.nat(40)
+    const acts = fc.record({
+      left: few,
+      doneBefore: few,
+      memory: few,
+      handed: few,
+      doneOfThem: few,
+      more: few,
+      taken: few,
+    })
+    await fc.assert(
+      fc.asyncProperty(acts, async ({ left, doneBefore, memory, handed, doneOfThem, more, taken }) => {
+        const directory = mkdtempSync(join(tmpdir(), 'nightjar-spool-'))
+        const first = await open(directory)
+        const old = await attach(first.spool)
+        const alerts = mixed(left + memory + more)
+        const done = new Set<string>()
+        const order: string[] = []
+        const underWay: { sequence: number; id: string }[] = []
+        const take = async (from: SpoolReader, count: number) => {
+          for (let taken = 0; taken < count; taken++) {
+            const entry = await from.next()
+            if (entry === undefined) return
+            order.push(entry.alert.id)
+            underWay.push({ sequence: entry.sequence, id: entry.alert.id })
+          }
+        }
+        const finish = (from: SpoolReader, count: number) => {
+          for (const { sequence, id } of underWay.splice(0, count)) {
+            from.done(sequence, 1)
+            done.add(id)
+          }
+        }
+        for (const alert of alerts.slice(0, left)) first.spool.append(alert)
+        await take(old, doneBefore)
+        finish(old, doneBefore)
+        old.close()
+        const second = await open(directory)
+        const reader = await attach(second.spool)
+        for (const alert of alerts.slice(left, left + memory)) second.spool.append(alert)
+        await take(reader, handed)
+        finish(reader, doneOfThem)
+        await first.spool.close()
+        // One may be asked for while it is taken over.
+        const asked = take(reader, 1)
+        later()
+        await second.journal.line(takenOver)
+        await asked
+        for (const alert of alerts.slice(left + memory)) second.spool.append(alert)
+        await take(reader, taken)
+        finish(reader, doneOfThem)
+        reader.close()
+        const killed = await afterKill(directory)
+        const again = idsOf(await readAll(await attach(killed.spool)))
+        expect(idsOf(alerts).filter((id) => !done.has(id) && !again.includes(id))).toEqual([])
+
+        await take(reader, Number.POSITIVE_INFINITY)
+        const ofTheOther = new Set(idsOf(alerts.slice(0, left)))
+        expect(order.filter((id) => ofTheOther.has(id))).toEqual(idsOf(alerts.slice(0, left)))
+        expect(order.filter((id) => !ofTheOther.has(id))).toEqual(idsOf(alerts.slice(left)))
+        finish(reader, Number.POSITIVE_INFINITY)
+        expect(reader.behind).toBe(0)
+        expect(await second.spool.close()).toBe(0)
+        const third = await open(directory)
+        expect((await attach(third.spool)).behind).toBe(0)
+        await third.spool.close()
+        rmSync(directory, { recursive: true })
+      }),
+      { numRuns: 40 },
+    )
+  })
+
+  test('takes it over at its own end, if not before: what waits in memory is there for the next', async () => {
+    const directory = folder()
+    const first = await open(directory)
+    const old = await attach(first.spool)
+    const left = mixed(10)
+    for (const alert of left) first.spool.append(alert)
+    const second = await open(directory)
+    await second.spool.attach([
+      { name: 'soc', minSeverity: 'info' },
+      { name: 'new', minSeverity: 'info' },
+    ])
+    const waiting = mixed(10)
+    for (const alert of waiting) second.spool.append(alert)
+    old.close()
+    await first.spool.close()
+    expect(await second.spool.close()).toBe(0)
+    const third = await open(directory)
+    const readers = await third.spool.attach([
+      { name: 'soc', minSeverity: 'info' },
+      { name: 'new', minSeverity: 'info' },
+    ])
+    const [known, fresh] = await Promise.all(readers.map(readAll))
+    expect([idsOf(known ?? []), idsOf(fresh ?? [])]).toEqual([idsOf([...left, ...waiting]), idsOf(waiting)])
+  })
+
+  test('gives a new receiver only what came since, and one that is exchanged meanwhile all that is left', async () => {
+    const both: SpoolSubscriber[] = [
+      { name: 'soc', minSeverity: 'info' },
+      { name: 'new', minSeverity: 'info' },
+    ]
+    for (let turns = 0; turns < 20; turns++) {
+      const directory = folder()
+      const first = await open(directory)
+      const old = await attach(first.spool)
+      const left = Array.from({ length: 10 }, () => sampleAlert())
+      for (const alert of left) first.spool.append(alert)
+      old.done((await old.next())?.sequence ?? 0, 1)
+      const second = await open(directory)
+      await second.spool.attach(both)
+      const waiting = mixed(10)
+      for (const alert of waiting) second.spool.append(alert)
+      old.close()
+      await first.spool.close()
+      later()
+      for (let turn = 0; turn < turns; turn++) await setImmediate()
+      const exchanged = second.spool.attach(both)
+      await second.journal.line(takenOver)
+      const [known, fresh] = await Promise.all((await exchanged).map(readAll))
+      expect(idsOf(known ?? [])).toEqual(idsOf([...left.slice(1), ...waiting]))
+      expect(idsOf(fresh ?? [])).toEqual(idsOf(waiting))
+    }
+  })
+
+  test('does not deliver again what it delivered before, once it is done with what the other left', async () => {
+    const directory = folder()
+    const first = await open(directory)
+    const old = await attach(first.spool)
+    for (const alert of mixed(10)) first.spool.append(alert)
+    const second = await open(directory)
+    const reader = await attach(second.spool)
+    for (const alert of mixed(10)) second.spool.append(alert)
+    await readAll(reader)
+    old.close()
+    await first.spool.close()
+    later()
+    await second.journal.line(takenOver)
+    await readAll(reader)
+    reader.close()
+    expect((await attach((await afterKill(directory)).spool)).behind).toBe(0)
+  })
+
+  test('keeps its place when alerts of its own and of the other are done with at once', async () => {
+    const directory = folder()
+    const first = await open(directory)
+    const old = await attach(first.spool)
+    for (const alert of mixed(10)) first.spool.append(alert)
+    const second = await open(directory)
+    const reader = await attach(second.spool)
+    const own = mixed(20)
+    for (const alert of own.slice(0, 5)) second.spool.append(alert)
+    let through = 0
+    const take = async (count: number) => {
+      for (let taken = 0; taken < count; taken++) through = (await reader.next())?.sequence ?? 0
+    }
+    await take(5)
+    old.close()
+    await first.spool.close()
+    later()
+    await second.journal.line(takenOver)
+    for (const alert of own.slice(5)) second.spool.append(alert)
+    await take(10)
+    reader.done(through, 5 + 10)
+    reader.close()
+    const killed = await afterKill(directory)
+    expect(idsOf(await readAll(await attach(killed.spool)))).toEqual(idsOf(own.slice(5)))
+    await take(15)
+    reader.done(through, 15)
+    reader.close()
+    expect((await attach((await afterKill(directory)).spool)).behind).toBe(0)
+  })
+
+  test('keeps its place when the last of the other and alerts of its own are done with at once', async () => {
+    const directory = folder()
+    const first = await open(directory)
+    const old = await attach(first.spool)
+    for (const alert of mixed(10)) first.spool.append(alert)
+    const second = await open(directory)
+    const reader = await attach(second.spool)
+    old.close()
+    await first.spool.close()
+    later()
+    await second.journal.line(takenOver)
+    for (const alert of mixed(5)) second.spool.append(alert)
+    let through = 0
+    for (let taken = 0; taken < 15; taken++) through = (await reader.next())?.sequence ?? 0
+    reader.done(through, 15)
+    reader.close()
+    expect((await attach((await afterKill(directory)).spool)).behind).toBe(0)
+  })
+
+  test('forgets of what the other left what is too old, and counts it', async () => {
+    const directory = folder()
+    let time = Date.now()
+    const first = await open(directory, { now: () => time, maxAge: 60_000 })
+    const old = await attach(first.spool)
+    for (const alert of mixed(10)) first.spool.append(alert)
+    const second = await open(directory, { now: () => time, maxAge: 60_000 })
+    const reader = await attach(second.spool)
+    old.close()
+    await first.spool.close()
+    time += 61_000
+    later()
+    await second.journal.line(takenOver)
+    expect([reader.behind, segments(directory)]).toEqual([0, []])
+    expect(await second.sample('nightjar_export_failures_total{exporter="soc",reason="expired"}')).toBe(10)
+  })
+
+  test('drops of what the other left what is too much, the oldest first, and counts it', async () => {
+    const directory = folder()
+    const first = await open(directory)
+    const old = await attach(first.spool)
+    for (let count = 0; count < 1000; count++) first.spool.append(sampleAlert({ severity: 'low' }))
+    const second = await open(directory, { maxBytes: 1024 * 1024 })
+    const reader = await attach(second.spool)
+    for (let count = 0; count < 100; count++) second.spool.append(sampleAlert({ severity: 'low' }))
+    for (let taken = 0; taken < 50; taken++) reader.done((await reader.next())?.sequence ?? 0, 1)
+    old.close()
+    await first.spool.close()
+    later()
+    await second.journal.line(takenOver)
+    for (let taken = 0; taken < 50; taken++) reader.done((await reader.next())?.sequence ?? 0, 1)
+    const more = Array.from({ length: 600 }, () => sampleAlert({ severity: 'low' }))
+    for (const alert of more) second.spool.append(alert)
+    expect(await second.sample('nightjar_spool_bytes')).toBeLessThanOrEqual(1024 * 1024)
+    const read = await readAll(reader)
+    const lost = (await second.sample('nightjar_export_failures_total{exporter="soc",reason="spool_full"}')) ?? 0
+    expect(lost).toBeGreaterThan(0)
+    expect([50 + 50 + read.length + lost, reader.behind]).toEqual([1000 + 100 + 600, 0])
+    expect(read.at(-1)).toEqual(more.at(-1))
+  })
+
+  test('keeps dead letters there from then on', async () => {
+    const parent = join(folder(), 'not-a-directory')
+    writeFileSync(parent, '')
+    const soc = await receiver({ answer: statuses([400]) })
+    cleanups.push(() => soc.close())
+    const directory = join(parent, 'spool')
+    const { webhook, journal, remove } = await dispatched({ url: soc.url }, { directory, patience: 0 })
+    cleanups.push(remove)
+    rmSync(parent)
+    later()
+    await journal.line(takenOver)
+    webhook.send(sampleAlert())
+    expect(JSON.parse(await journal.line('refused alerts')).file).toBe(join(directory, 'dead-letters.soc.jsonl'))
+  })
+
+  test('takes it as soon as it can be made', async () => {
+    const parent = join(folder(), 'not-a-directory')
+    writeFileSync(parent, '')
+    const directory = join(parent, 'spool')
+    const { spool, journal, sample } = await open(directory)
+    await journal.line("can't be written")
+    await attach(spool)
+    const alerts = mixed(10)
+    for (const alert of alerts) spool.append(alert)
+    rmSync(parent)
+    later()
+    await journal.line(takenOver)
+    expect(await sample('nightjar_spool_durable')).toBe(1)
+    const killed = await afterKill(directory)
+    expect(idsOf(await readAll(await attach(killed.spool)))).toEqual(idsOf(alerts))
+  })
+
+  test('leaves what is numbered beyond its own alerts, because the clock was set back, to the next start', async () => {
+    const directory = folder()
+    const first = await open(directory)
+    const old = await attach(first.spool)
+    const left = Array.from({ length: 1001 }, () => bareAlert())
+    for (const alert of left) first.spool.append(alert)
+    const second = await open(directory, { now: () => 1 })
+    const reader = await attach(second.spool)
+    const alert = bareAlert()
+    second.spool.append(alert)
+    old.close()
+    await first.spool.close()
+    later()
+    await second.journal.line('the clock was set back')
+    expect([await readAll(reader), await second.sample('nightjar_spool_durable')]).toEqual([[alert], 0])
+    await second.spool.close()
+    const third = await open(directory)
+    expect(idsOf(await readAll(await attach(third.spool)))).toEqual(idsOf(left))
   })
 })
 
@@ -362,5 +762,36 @@ describe('damage', () => {
     writeFileSync(path, contents)
     expect(idsOf(await readAll(reader))).toEqual(idsOf(alerts.slice(1, -1)))
     expect([await sample('nightjar_spool_damaged_total'), reader.behind]).toEqual([2, 0])
+  })
+
+  test('to a whole file, so that it can not be read: it is told and left alone, and all others are delivered', async () => {
+    const directory = folder()
+    const first = await open(directory)
+    const reader = await attach(first.spool)
+    const alerts = (['low', 'low', 'high', 'high', 'high'] as const).map((severity) => sampleAlert({ severity }))
+    for (const alert of alerts) first.spool.append(alert)
+    reader.close()
+    await first.spool.close()
+    const [file = ''] = segments(directory).filter((file) => file.startsWith('high'))
+    const aside = join(directory, 'aside')
+    renameSync(join(directory, file), aside)
+    mkdirSync(join(directory, file))
+    const second = await open(directory)
+    const told = JSON.parse(await second.journal.line('damage in the spool'))
+    expect(told).toMatchObject({ file, err: { code: 'EISDIR' } })
+    expect(await second.sample('nightjar_spool_damaged_total')).toBe(1)
+    const again = await attach(second.spool)
+    const more = sampleAlert({ severity: 'high' })
+    second.spool.append(more)
+    const read = []
+    for (let entry = await again.next(); entry; entry = await again.next()) read.push(entry.alert.id)
+    expect(read).toEqual(idsOf([...alerts.filter(({ severity }) => severity !== 'high'), more]))
+    expect(segments(directory)).toContain(file)
+    await second.spool.close()
+
+    rmSync(join(directory, file), { recursive: true })
+    renameSync(aside, join(directory, file))
+    const third = await open(directory)
+    expect(idsOf(await readAll(await attach(third.spool)))).toEqual(idsOf([...alerts, more]))
   })
 })
