@@ -43,6 +43,20 @@ export const accountAnnotations: ReadonlySet<string> = new Set([roleArn, stsAudi
 // The agent's addresses: https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html
 const podIdentityAgent = /^http:\/\/(?:169\.254\.170\.23|\[fd00:ec2::23\])\//
 
+/** What clouds want the tokens of service accounts to be for. */
+const audiences = {
+  sts: /^sts\.amazonaws\.com(?:\.cn)?$/,
+  podIdentity: /^pods\.eks\.amazonaws\.com$/,
+  googlePool: /^(?:https?:)?\/\/iam\.googleapis\.com\/projects\//,
+  azure: /^api:\/\/AzureADTokenExchange/,
+}
+/** With kOps' for AWS, and that of GKE's own pools: a token for one of these is for a cloud. */
+export const cloudAudiences: readonly RegExp[] = [
+  ...Object.values(audiences),
+  /^amazonaws\.com(?:\.cn)?$/,
+  /\.svc\.id\.goog$/,
+]
+
 const ways: Way[] = [
   {
     // https://docs.aws.amazon.com/eks/latest/userguide/pod-configuration.html: a webhook adds the token and the variables.
@@ -51,7 +65,7 @@ const ways: Way[] = [
     source: 'eks_irsa',
     find({ annotation, variable, tokenAt, tokenFor }) {
       const own = annotation(stsAudience)
-      const held = tokenAt('AWS_WEB_IDENTITY_TOKEN_FILE') ?? tokenFor(own ?? /^sts\.amazonaws\.com(?:\.cn)?$/)
+      const held = tokenAt('AWS_WEB_IDENTITY_TOKEN_FILE') ?? tokenFor(own ?? audiences.sts)
       const injected = variable('AWS_WEB_IDENTITY_TOKEN_FILE') && variable('AWS_ROLE_ARN')
       return found(injected || annotation(roleArn), held)
     },
@@ -61,7 +75,7 @@ const ways: Way[] = [
     provider: 'aws',
     source: 'eks_pod_identity',
     find({ variable, tokenFor }) {
-      const held = tokenFor('pods.eks.amazonaws.com')
+      const held = tokenFor(audiences.podIdentity)
       if (held) return found(undefined, held)
       return podIdentityAgent.test(variable('AWS_CONTAINER_CREDENTIALS_FULL_URI') ?? '') ? { held: true } : undefined
     },
@@ -83,7 +97,7 @@ const ways: Way[] = [
     provider: 'gcp',
     source: 'gcp_federation',
     find({ tokenFor }) {
-      return found(undefined, tokenFor(/^(?:https?:)?\/\/iam\.googleapis\.com\/projects\//))
+      return found(undefined, tokenFor(audiences.googlePool))
     },
   },
   {
@@ -91,7 +105,7 @@ const ways: Way[] = [
     provider: 'azure',
     source: 'azure_workload_identity',
     find({ annotation, variable, tokenAt, tokenFor }) {
-      const held = tokenAt('AZURE_FEDERATED_TOKEN_FILE') ?? tokenFor(/^api:\/\/AzureADTokenExchange/)
+      const held = tokenAt('AZURE_FEDERATED_TOKEN_FILE') ?? tokenFor(audiences.azure)
       const injected = variable('AZURE_FEDERATED_TOKEN_FILE') && variable('AZURE_CLIENT_ID')
       return found(injected || annotation(azureClient), held)
     },

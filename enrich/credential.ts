@@ -7,6 +7,7 @@
  * (kubernetes plugin/pkg/admission/serviceaccount/admission.go).
  */
 import type { Identity } from '../sensor/event.ts'
+import { cloudAudiences } from './cloud.ts'
 import type { Handed, MountedToken } from './container-mounts.ts'
 import { containersIn } from './pod-containers.ts'
 import type { Pod } from './pod-table.ts'
@@ -65,24 +66,14 @@ const ofApiServer: readonly string[] = [
 ]
 
 /**
- * Audiences of clouds (cloud.ts). No others: API servers were told to take istio-ca (Istio's instructions for kOps),
- * spire-server (SPIRE's for minikube) or vault, too.
- */
-const ofClouds: readonly RegExp[] = [
-  /^(?:sts\.)?amazonaws\.com(?:\.cn)?$/,
-  /^pods\.eks\.amazonaws\.com$/,
-  /^api:\/\/AzureADTokenExchange/,
-  /^(?:https?:)?\/\/iam\.googleapis\.com\/projects\//,
-  /\.svc\.id\.goog$/,
-]
-
-/**
  * Whether the API server takes a projected token for this audience. One that names none is for all that the server takes
- * (kubernetes pkg/registry/core/serviceaccount/storage/token.go). undefined: it may, only the server's flags tell.
+ * (kubernetes pkg/registry/core/serviceaccount/storage/token.go). undefined: it may, only the server's flags tell; of
+ * audiences that are not clouds' servers were told to take istio-ca (Istio's instructions for kOps), spire-server (SPIRE's
+ * for minikube) and vault.
  */
 export function isForApiServer(audience: string | undefined): boolean | undefined {
   if (!audience || ofApiServer.includes(audience)) return true
-  return ofClouds.some((cloud) => cloud.test(audience)) ? false : undefined
+  return cloudAudiences.some((one) => one.test(audience)) ? false : undefined
 }
 
 const isAutomounted = ({ volume, mountPath }: MountedToken) =>
