@@ -57,6 +57,11 @@ async function attach(spool: Spool, subscriber: Partial<SpoolSubscriber> = {}): 
   return reader
 }
 
+/** So many, done with when read. */
+async function take(reader: SpoolReader, count: number): Promise<void> {
+  for (let taken = 0; taken < count; taken++) reader.done((await reader.next())?.sequence ?? 0, 1)
+}
+
 /** All that is there, done with when read. */
 async function readAll(reader: SpoolReader): Promise<Alert[]> {
   const alerts: Alert[] = []
@@ -347,12 +352,12 @@ describe('a spool whose directory is not free at the start', () => {
     const old = await attach(first.spool)
     const left = mixed(30)
     for (const alert of left) first.spool.append(alert)
-    for (let taken = 0; taken < 10; taken++) old.done((await old.next())?.sequence ?? 0, 1)
+    await take(old, 10)
     const second = await open(directory)
     const reader = await attach(second.spool)
     const waiting = mixed(20)
     for (const alert of waiting) second.spool.append(alert)
-    for (let taken = 0; taken < 5; taken++) reader.done((await reader.next())?.sequence ?? 0, 1)
+    await take(reader, 5)
     old.close()
     await first.spool.close()
 
@@ -626,12 +631,12 @@ describe('a spool whose directory is not free at the start', () => {
     const second = await open(directory, { maxBytes: 1024 * 1024 })
     const reader = await attach(second.spool)
     for (let count = 0; count < 100; count++) second.spool.append(sampleAlert({ severity: 'low' }))
-    for (let taken = 0; taken < 50; taken++) reader.done((await reader.next())?.sequence ?? 0, 1)
+    await take(reader, 50)
     old.close()
     await first.spool.close()
     later()
     await second.journal.line(takenOver)
-    for (let taken = 0; taken < 50; taken++) reader.done((await reader.next())?.sequence ?? 0, 1)
+    await take(reader, 50)
     const more = Array.from({ length: 600 }, () => sampleAlert({ severity: 'low' }))
     for (const alert of more) second.spool.append(alert)
     expect(await second.sample('nightjar_spool_bytes')).toBeLessThanOrEqual(1024 * 1024)
@@ -740,7 +745,7 @@ describe('damage', () => {
     const reader = await attach(first.spool)
     const alerts = mixed(10)
     for (const alert of alerts) first.spool.append(alert)
-    for (let taken = 0; taken < 5; taken++) reader.done((await reader.next())?.sequence ?? 0, 1)
+    await take(reader, 5)
     reader.close()
     await first.spool.close()
     writeFileSync(join(directory, 'cursor.soc'), '')
